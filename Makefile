@@ -1,0 +1,97 @@
+# Go and make are enough for run, build, test and laws. Lint and generate build
+# their pinned tools from the module cache; race needs a C compiler.
+
+SHELL       := bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+BUF      := go tool -modfile=tools/buf.mod buf
+GOLANGCI := go tool -modfile=tools/lint.mod golangci-lint
+GOFUMPT  := go tool -modfile=tools/lint.mod gofumpt
+STAT     := go tool -modfile=tools/bench.mod benchstat
+
+VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+SOAK       ?= 60s
+SOAK_LIMIT ?= 15m
+FUZZTIME   ?= 10s
+BENCH      ?= .
+COUNT      ?= 1
+
+# What the proto files may not break: main's last commit, and the last release.
+MAIN     ?= main
+RELEASE  ?= $(shell git describe --tags --abbrev=0 --match 'v*' 2>/dev/null)
+
+# Written and compared by verify.
+GENERATED := gen docs
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test race lint laws generate verify breaking bench benchstat soak fuzz clients all clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## serve a demo pool on this machine
+	go run ./cmd/usher serve --demo
+
+build: ## build one static binary, bin/usher
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/usher ./cmd/usher
+
+test: ## run all tests; Go alone is enough
+	CGO_ENABLED=0 go test ./...
+
+race: ## run all tests under the race detector; needs a C compiler
+	CGO_ENABLED=1 go test -race ./...
+
+lint: ## check formatting, Go code and proto files
+	@out="$$($(GOFUMPT) -l .)"; if [ -n "$$out" ]; then echo "gofumpt would change:"; echo "$$out"; exit 1; fi
+	$(GOLANGCI) config verify
+	$(GOLANGCI) run ./...
+	$(BUF) lint
+	$(BUF) format -d --exit-code
+
+laws: ## check the rules of the house
+	go run ./tools/laws
+
+generate: ## write gen and the generated pages of docs
+	$(BUF) generate
+	go generate ./...
+
+verify: generate breaking ## fail if what is generated or go.mod is out of date, or the API broke
+	git diff --exit-code -- $(GENERATED)
+	@new="$$(git ls-files --others --exclude-standard -- $(GENERATED))"; \
+	if [ -n "$$new" ]; then echo "generated but not committed:"; echo "$$new"; exit 1; fi
+	go mod tidy -diff
+
+breaking: ## compare the proto files with main's last commit and the last release
+	@for ref in $(MAIN) $(RELEASE); do \
+	  if git cat-file -e "$$ref:proto" 2>/dev/null; then \
+	    echo "buf breaking against $$ref"; \
+	    rm -rf bin/against && mkdir -p bin/against && git archive "$$ref" proto buf.yaml | tar -x -C bin/against || exit 1; \
+	    $(BUF) breaking --against bin/against || exit 1; \
+	  else echo "buf breaking: no proto files in $$ref"; fi; \
+	done
+
+bench: ## run the benchmarks; BENCH=regexp COUNT=n, result in bin/bench.txt
+	@mkdir -p bin
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./... | tee bin/bench.txt
+
+benchstat: ## compare bin/old.txt with bin/bench.txt
+	$(STAT) bin/old.txt bin/bench.txt
+
+soak: ## run the soak tests for SOAK (60s)
+	USHER_SOAK=$(SOAK) go test ./cmd/... -run 'TestSoak' -count=1 -v -timeout $(SOAK_LIMIT)
+
+fuzz: ## run each fuzz target for FUZZTIME (10s)
+	@set -e; for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -r -n1 dirname | sort -u); do \
+	  for name in $$(go test -list '^Fuzz' "$$dir" | grep '^Fuzz'); do \
+	    echo "$$dir $$name"; \
+	    go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$dir"; \
+	  done; \
+	done
+
+clients: build ## run the Node and Python example clients against the binary
+	USHER_BIN=$(CURDIR)/bin/usher docs/client/run.sh
+
+all: lint laws test verify ## all that a change must pass on any machine
+
+clean: ## remove what was built
+	rm -rf bin

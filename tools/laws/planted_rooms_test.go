@@ -1,0 +1,78 @@
+package main
+
+func arrowPlants() []planted {
+	imp := func(name, file, pkg, path string) planted {
+		return planted{name, "arrows", file + ":3", plant{file: importing(pkg, path)}}
+	}
+	return []planted{
+		imp("core imports server", "core/x.go", "core", "usher.internal/server"),
+		imp("core imports server behind a build tag", "core/x_plan9.go", "core", "usher.internal/server"),
+		imp("core imports server from an ignored file", "core/_x.go", "core", "usher.internal/server"),
+		imp("core's test imports server", "core/x_test.go", "core", "usher.internal/server"),
+		imp("core imports gen", "core/x.go", "core", "usher.internal/gen/usher/v1"),
+		imp("core imports a store", "core/x.go", "core", "usher.internal/store/memstore"),
+		imp("core imports another module", "core/x.go", "core", "go.uber.org/zap"),
+		imp("conformance outside tests", "core/x.go", "core", "usher.internal/core/internal/conformance"),
+		imp("pool imports core", "core/pool/x.go", "pool", "usher.internal/core"),
+		imp("pool imports queue", "core/pool/x.go", "pool", "usher.internal/core/queue"),
+		imp("decide imports queue", "core/decide/x.go", "decide", "usher.internal/core/queue"),
+		imp("queue imports decide", "core/queue/x.go", "queue", "usher.internal/core/decide"),
+		imp("server imports a store", "server/x.go", "server", "usher.internal/store/memstore"),
+		imp("server imports cmd", "server/sub/x.go", "sub", "usher.internal/cmd/internal/app"),
+		imp("a store imports server", "store/memstore/x.go", "memstore", "usher.internal/server"),
+		imp("a store imports another", "store/redisstore/x.go", "redisstore", "usher.internal/store/memstore"),
+		imp("a store imports gen", "store/memstore/x.go", "memstore", "usher.internal/gen/usher/v1"),
+		imp("storetest outside tests", "cmd/usher/x.go", "main", "usher.internal/store/storetest"),
+		imp("tools import core", "tools/x.go", "tools", "usher.internal/core"),
+		imp("gen imports core", "gen/x.go", "gen", "usher.internal/core"),
+		{"two in one package see both sides", "arrows", "cmd/usher/b.go:3", plant{
+			"cmd/usher/a.go": importing("main", "usher.internal/server"),
+			"cmd/usher/b.go": importing("main", "usher.internal/store/memstore"),
+		}},
+		{"outside every room", "arrows", "x.go:1", plant{"x.go": "package x\n"}},
+	}
+}
+
+func purityPlants() []planted {
+	var all []planted
+	for _, p := range []string{
+		"sync", "sync/atomic", "context", "os", "io", "io/fs", "net", "net/http", "log", "log/slog",
+		"math/rand", "math/rand/v2", "crypto/rand", "runtime",
+	} {
+		all = append(all, planted{"queue imports " + p, "pure-imports", "core/queue/x.go:3", plant{"core/queue/x.go": importing("queue", p)}})
+	}
+	for _, name := range []string{"Now", "Since", "Until", "Sleep", "After", "Tick", "NewTimer", "NewTicker", "AfterFunc"} {
+		all = append(all, planted{"core uses time." + name, "clock", "core/x.go:5", plant{"core/x.go": calling("core", "time", "time."+name)}})
+	}
+	return append(all, []planted{
+		{"pool loads a zone", "pure-imports", "core/pool/x.go:5", plant{"core/pool/x.go": calling("pool", "time", "time.Local")}},
+		{"a store uses time.Now", "clock", "store/memstore/x.go:5", plant{"store/memstore/x.go": calling("memstore", "time", "time.Now()")}},
+		{"another clock.go", "clock", "core/queue/clock.go:5", plant{"core/queue/clock.go": calling("queue", "time", "time.Now()")}},
+		{"time under another name", "clock", "core/x.go:5", plant{"core/x.go": "package core\n\nimport clock \"time\"\n\nvar x = clock.Now()\n"}},
+		{"time under no name", "clock", "core/x.go:3", plant{"core/x.go": "package core\n\nimport . \"time\"\n\nvar x = Now()\n"}},
+		{"global rand", "clock", "core/x.go:5", plant{"core/x.go": calling("core", "math/rand", "rand.Intn(3)")}},
+		{"global rand v2", "clock", "store/x/x.go:5", plant{"store/x/x.go": calling("x", "math/rand/v2", "rand.N(3)")}},
+		{"a test sleeps", "test-sleep", "cmd/usher/x_test.go:5", plant{"cmd/usher/x_test.go": calling("main", "time", "f(time.Sleep)")}},
+		{"a test of redistest sleeps", "test-sleep", "store/storetest/redistest/x_test.go:5", plant{
+			"store/storetest/redistest/x_test.go": calling("redistest", "time", "f(time.Sleep)"),
+		}},
+	}...)
+}
+
+func orderPlants() []planted {
+	pool := func(name, at, body string) planted {
+		return planted{name, "map-order", "core/pool/x.go:" + at, plant{"core/pool/x.go": "package pool\n" + body}}
+	}
+	return []planted{
+		pool("a map literal", "4", "\nfunc f() {\n\tfor range map[string]int{} {\n\t}\n}\n"),
+		pool("a field's map", "4", "\nfunc f(s Set) {\n\tfor k := range s.Until {\n\t\t_ = k\n\t}\n}\n"),
+		pool("an excuse without a why", "4", "\nfunc f(s Set) {\n\tfor range s.Until { // order-free: \n\t}\n}\n"),
+		pool("a named map", "6", "\ntype m map[string]int\n\nfunc f(s m) {\n\tfor range s {\n\t}\n}\n"),
+		pool("a generic map", "4", "\nfunc f[M ~map[K]V, K comparable, V any](s M) {\n\tfor range s {\n\t}\n}\n"),
+		pool("an unsorted iterator", "7", "\nimport \"maps\"\n\nfunc f(s Set) {\n\n\tfor range maps.Keys(s.Until) {\n\t}\n}\n"),
+		pool("what cannot be told", "4", "\nfunc f() {\n\tfor range unknown {\n\t}\n}\n"),
+		{"another package's map", "map-order", "core/decide/x.go:6", plant{
+			"core/decide/x.go": "package decide\n\nimport \"usher.internal/core/pool\"\n\nfunc f(s pool.Set) {\n\tfor range s.Until {\n\t}\n}\n",
+		}},
+	}
+}
