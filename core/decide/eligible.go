@@ -1,0 +1,76 @@
+package decide
+
+import (
+	"slices"
+	"time"
+
+	"usher.internal/core/pool"
+)
+
+// Request is what a caller asks for, as far as the decision needs it.
+type Request struct {
+	Group       string // "" is none: every account
+	SessionHash string
+	ResponseID  string // the previous response
+	Model       string // as requested; "" is any
+	Transport   pool.Transport
+	Provider    string   // "" is any
+	Excluded    []string // account ids; blank, unknown and repeated ones are harmless
+}
+
+// Query gives the part of the request that selects a view.
+func (r *Request) Query() pool.Query {
+	return pool.Query{Group: r.Group, Model: r.Model, Provider: r.Provider, Transport: r.Transport}
+}
+
+// Fitness is what eligibility asks of an account.
+type Fitness struct {
+	Query              pool.Query
+	Layer              Layer
+	Excluded           []string        // account ids
+	ResponseTransports pool.Transports // what the response layer serves; empty is every transport
+}
+
+// Fitness gives the request's demands on a layer.
+func (r *Request) Fitness(layer Layer, p *Policy) Fitness {
+	return Fitness{Query: r.Query(), Layer: layer, Excluded: r.Excluded, ResponseTransports: p.ResponseTransports}
+}
+
+// Eligible tells whether an account may serve at the time now: None, or the first
+// reason against it, with the deadline of that reason (zero when it has none; another
+// reason may still stand then, see NextEligible). A nil account is Unknown.
+func Eligible(a *pool.Account, f *Fitness, now time.Time) (Reason, time.Time) {
+	if a == nil {
+		return Unknown, time.Time{}
+	}
+	if slices.Contains(f.Excluded, a.ID) {
+		return ExcludedByCaller, time.Time{}
+	}
+	upstream, mapped := a.Models.Map(f.Query.Model)
+	return judge(a, f, upstream, mapped, now)
+}
+
+// EligibleID is Eligible for the id a binding names, known or not; the account is nil when it is not.
+func EligibleID(s *pool.Set, id string, f *Fitness, now time.Time) (*pool.Account, Reason, time.Time) {
+	a, _ := s.Lookup(id)
+	if slices.Contains(f.Excluded, id) {
+		return a, ExcludedByCaller, time.Time{}
+	}
+	r, until := Eligible(a, f, now)
+	return a, r, until
+}
+
+// NextEligible gives the first instant from now on at which the account may serve
+// if nothing but time changes; false when time alone does not bring it back.
+func NextEligible(a *pool.Account, f *Fitness, now time.Time) (time.Time, bool) {
+	for {
+		r, until := Eligible(a, f, now)
+		switch {
+		case r == None:
+			return now, true
+		case until.IsZero():
+			return time.Time{}, false
+		}
+		now = until // later than before: an active deadline lies after now
+	}
+}

@@ -1,0 +1,121 @@
+package decide
+
+import "math"
+
+// Factors are what the weights are applied to, each in [0, 1], 1 being best.
+type Factors struct {
+	Priority  float64
+	Load      float64
+	Queue     float64
+	ErrorRate float64
+	TTFT      float64
+}
+
+// Score gives the weighted sum: each product rounded, summed left to right.
+func (f Factors) Score(w *Weights) float64 {
+	return float64(w.Priority*f.Priority) + float64(w.Load*f.Load) + float64(w.Queue*f.Queue) +
+		float64(w.ErrorRate*f.ErrorRate) + float64(w.TTFT*f.TTFT)
+}
+
+// spread is what the factors of one account need to know of all candidates.
+type spread struct {
+	count      int
+	sum        float64 // of load rates, in listing order
+	squares    float64
+	maxWaiting int32
+
+	minPriority, maxPriority int
+	priorityRange            float64 // 0 when all are equal
+	minTTFT, maxTTFT         float64
+	ttftRange                float64 // 0 when no samples differ
+	queueRange               float64 // ≥ 1
+}
+
+func newSpread() spread {
+	return spread{
+		minPriority: math.MaxInt, maxPriority: math.MinInt,
+		minTTFT: math.Inf(1), maxTTFT: math.Inf(-1),
+	}
+}
+
+// add takes one more candidate; candidates must come in listing order.
+func (s *spread) add(priority int, l *Load, st *Stat) {
+	r := l.rate()
+	s.count++
+	s.sum += r
+	s.squares += float64(r * r)
+	s.maxWaiting = max(s.maxWaiting, l.Waiting)
+	s.minPriority = min(s.minPriority, priority)
+	s.maxPriority = max(s.maxPriority, priority)
+	if t, ok := st.ttft(); ok {
+		if t < s.minTTFT {
+			s.minTTFT = t
+		}
+		if t > s.maxTTFT {
+			s.maxTTFT = t
+		}
+	}
+}
+
+// close must be called after the last add and before any factor is asked for.
+func (s *spread) close() {
+	s.queueRange = float64(max(s.maxWaiting, 1))
+	if s.maxPriority > s.minPriority {
+		s.priorityRange = distance(s.maxPriority, s.minPriority)
+	}
+	if s.maxTTFT > s.minTTFT {
+		s.ttftRange = s.maxTTFT - s.minTTFT
+	}
+}
+
+// skew gives the population standard deviation of the load rates in percentage points.
+func (s *spread) skew() float64 {
+	if s.count <= 1 {
+		return 0
+	}
+	n := float64(s.count)
+	mean := s.sum / n
+	variance := s.squares/n - float64(mean*mean)
+	if !(variance > 0) {
+		return 0
+	}
+	return math.Sqrt(variance)
+}
+
+func (s *spread) priority(p int) float64 {
+	if s.priorityRange == 0 {
+		return 1
+	}
+	return 1 - distance(p, s.minPriority)/s.priorityRange
+}
+
+func (s *spread) queue(waiting int32) float64 {
+	return 1 - float64(max(waiting, 0))/s.queueRange // within [0, 1] for a candidate
+}
+
+func (s *spread) ttft(st *Stat) float64 {
+	t, ok := st.ttft()
+	if !ok || s.ttftRange == 0 {
+		return 0.5
+	}
+	return 1 - (t-s.minTTFT)/s.ttftRange // within [0, 1] for a candidate
+}
+
+func load(rate float64) float64 { return 1 - min(rate/100, 1) } // a rate is never negative
+
+// factors gives all five for one of the candidates.
+func (s *spread) factors(priority int, l *Load, st *Stat) Factors {
+	return Factors{
+		Priority:  s.priority(priority),
+		Load:      load(l.rate()),
+		Queue:     s.queue(l.Waiting),
+		ErrorRate: 1 - clamp01(st.errorRate()),
+		TTFT:      s.ttft(st),
+	}
+}
+
+// distance gives high − low, which int may not hold.
+func distance(high, low int) float64 { return float64(uint64(high) - uint64(low)) }
+
+// clamp01 has no branch for the processor to guess wrong; NaN stays NaN.
+func clamp01(x float64) float64 { return min(max(x, 0), 1) }
