@@ -1,0 +1,162 @@
+package core
+
+import (
+	"context"
+	"time"
+
+	"usher.internal/core/decide"
+)
+
+// maxRaces bounds how often a Select goes on after others took what it saw free.
+const maxRaces = 64
+
+// rank scores the candidates on the loads that the sticky layers brought, once.
+func (r *run) rank() {
+	if r.ranked {
+		return
+	}
+	r.ranked = true
+	r.s.stats.gather(r.view.Ordinals(), r.stats)
+	r.input = decide.Input{
+		View: r.view, Loads: r.loads, Stats: r.stats, Request: &r.asked, Policy: r.world.policy, Now: r.started,
+	}
+	r.workspace.Rank(&r.input)
+	if r.workspace.CandidateCount() == 0 {
+		return
+	}
+	anchor := r.asked.Anchor()
+	var entropy uint64
+	if anchor.Blank() {
+		entropy = r.s.entropy()
+	}
+	r.seed = decide.Seed(anchor, entropy)
+	r.drawn = r.workspace.Draw(r.seed)
+}
+
+// balance takes the first of the drawn order that has room, then of the others in
+// rank order; when at one instant none has, it plans a wait for the first drawn.
+func (r *run) balance(ctx context.Context) (*Lease, error) {
+	r.rank()
+	r.decision.CandidateCount = r.workspace.CandidateCount()
+	if r.decision.CandidateCount == 0 {
+		r.refuse(RefusedNoneEligible)
+		return nil, nil
+	}
+	r.decision.TopK, r.decision.LoadSkew = r.workspace.TopK(), r.workspace.Skew()
+	if r.req.DryRun {
+		return r.wouldTake(), nil
+	}
+	r.first.Grant, r.first.Session, r.first.SessionTTL = r.bound.Grant, r.bound.Session, r.bound.SessionTTL
+	r.first.Ordinals, r.first.Loads = r.view.Ordinals(), r.later
+	r.order(r.loads, true)
+	for range maxRaces {
+		taken, err := r.s.store.TakeFirst(ctx, &r.first)
+		if err != nil {
+			return nil, err
+		}
+		switch taken.Status {
+		case FirstTook:
+			return r.leased(&taken.Lease), nil
+		case FirstRepeated:
+			r.repeat(&taken.Lease)
+			return r.leased(&taken.Lease), nil
+		case FirstReleased:
+			return nil, errRequestReleased
+		case FirstTenantFull:
+			r.refuse(RefusedTenantLimit)
+			return nil, nil
+		case FirstNone:
+		}
+		if r.order(r.later, false); len(r.first.Order) == 0 {
+			break
+		}
+	}
+	r.planFallback(r.later)
+	return nil, nil
+}
+
+// order fills the choices: the drawn order, then the others with room in rank order.
+// The first time the drawn ones are tried whatever the loads say, alone if one of them
+// seems to have room; later only who has room by loads that are of one instant.
+func (r *run) order(loads []decide.Load, first bool) {
+	order, rows := r.first.Order[:0], r.rows[:0]
+	free := false
+	for i := range r.drawn {
+		c := &r.drawn[i]
+		open := r.hasRoom(loads, c.Row)
+		free = free || open
+		if open || first {
+			order, rows = append(order, Choice{Ordinal: c.Ordinal}), append(rows, c.Row)
+		}
+	}
+	if !first || !free {
+		for _, c := range r.workspace.Rest(loads, 0) {
+			order, rows = append(order, Choice{Ordinal: c.Ordinal}), append(rows, c.Row)
+		}
+	}
+	r.first.Order, r.rows = order, rows
+}
+
+func (r *run) hasRoom(loads []decide.Load, row int32) bool {
+	limit := r.view.Rows()[row].Limit
+	return limit <= 0 || loads[row].InUse < limit
+}
+
+func (r *run) planFallback(loads []decide.Load) {
+	row := r.drawn[0].Row
+	r.plan(r.view.Account(int(row)), r.world.policy.FallbackWait, int(loads[row].Waiting))
+}
+
+// wouldTake gives a lease in name only on whom a real Select would take, or plans a wait.
+func (r *run) wouldTake() *Lease {
+	if r.order(r.loads, false); len(r.first.Order) == 0 {
+		r.planFallback(r.loads)
+		return nil
+	}
+	return &Lease{Account: r.view.Account(int(r.rows[0])).ID}
+}
+
+// alternates names the next choices after the chosen account: the drawn order, then rank order.
+// Those that are full come too, after those with room: by the time they are asked, that has changed.
+func (r *run) alternates(chosen string) []Alternate {
+	r.rank()
+	if r.workspace.CandidateCount() == 0 {
+		return nil
+	}
+	out := make([]Alternate, 0, r.req.Alternates)
+	add := func(row int32) {
+		if a := r.view.Account(int(row)); a.ID != chosen && len(out) < r.req.Alternates {
+			out = append(out, Alternate{Account: a, Upstream: r.view.Upstream(int(row))})
+		}
+	}
+	for _, full := range [...]bool{false, true} {
+		for i := range r.drawn {
+			if row := r.drawn[i].Row; r.hasRoom(r.loads, row) != full {
+				add(row)
+			}
+		}
+		if !full {
+			for _, c := range r.workspace.Rest(nil, r.req.Alternates+1) {
+				add(c.Row)
+			}
+		}
+	}
+	return out
+}
+
+// refuse says that nothing can serve now, why, and when that may change.
+func (r *run) refuse(reason RefusalReason) {
+	f := &Refusal{Reason: reason}
+	r.answer.Refusal = f
+	if r.view.Members() == 0 {
+		f.Reason = RefusedNoAccounts
+		return
+	}
+	r.input.View, r.input.Request, r.input.Policy, r.input.Now = r.view, &r.asked, r.world.policy, r.started
+	counts, next := decide.CountReasons(&r.input)
+	f.Exclusions = mostFirst(&counts)
+	if next != nil && reason == RefusedNoneEligible {
+		f.NextEligibleAt = *next
+		f.RetryAfter = max(next.Sub(r.started), time.Millisecond)
+	}
+}

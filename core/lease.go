@@ -1,0 +1,64 @@
+package core
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// LeaseID names a lease: unique over all replicas and restarts.
+type LeaseID [16]byte
+
+// String gives the id in hexadecimal.
+func (id LeaseID) String() string { return hex.EncodeToString(id[:]) }
+
+// BindingKey names a binding: a hash over kind, tenant, group and the caller's key. Zero is no binding.
+type BindingKey [16]byte
+
+// RequestKey names a Select: a hash over tenant, owner name and request id. Zero is none.
+type RequestKey [16]byte
+
+// WaiterID names a request in line: unique over all replicas and restarts.
+type WaiterID [16]byte
+
+// Owner is one gateway process.
+type Owner struct {
+	// Name survives restarts and is unique among living owners.
+	Name string
+	// Incarnation is new at every start.
+	Incarnation string
+}
+
+// DecisionID names a decision on the replica that made it.
+type DecisionID struct {
+	// Replica is drawn at the start of the process.
+	Replica uint32
+	// Seq counts from 1; 0 means no decision.
+	Seq uint64
+}
+
+// String gives the id as it is shown: replica and number in hexadecimal.
+func (id DecisionID) String() string {
+	if id.Seq == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%08x-%x", id.Replica, id.Seq)
+}
+
+// ParseDecisionID reads what String gave; ok is false for anything else.
+func ParseDecisionID(s string) (id DecisionID, ok bool) {
+	replica, seq, found := strings.Cut(s, "-")
+	if !found || len(replica) != 8 {
+		return DecisionID{}, false
+	}
+	r, err := strconv.ParseUint(replica, 16, 32)
+	if err != nil {
+		return DecisionID{}, false
+	}
+	n, err := strconv.ParseUint(seq, 16, 64)
+	if err != nil || n == 0 {
+		return DecisionID{}, false
+	}
+	return DecisionID{Replica: uint32(r), Seq: n}, true
+}

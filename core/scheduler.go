@@ -1,0 +1,155 @@
+package core
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"usher.internal/core/decide"
+	"usher.internal/core/pool"
+)
+
+// Options are what a scheduler is built from.
+type Options struct {
+	// Store is required. The scheduler does not close it.
+	Store Store
+	// Clock is SystemClock when nil.
+	Clock Clock
+	// Observer may be nil.
+	Observer Observer
+	// Logger may be nil.
+	Logger *slog.Logger
+	// LeaseTTL is a lease's lifetime when the request names none; 0 is DefaultLeaseTTL.
+	LeaseTTL time.Duration
+	// HistoryBytes bounds the memory of past decisions; 0 is DefaultHistoryBytes, negative keeps none.
+	HistoryBytes int
+	// SweepEvery is the pause between sweeps; 0 is DefaultSweepEvery.
+	SweepEvery time.Duration
+	// Entropy gives unpredictable words, for ids and for the draw of requests without an anchor;
+	// required. No two schedulers on one store may get the same words.
+	Entropy func() uint64
+}
+
+// Defaults of Options.
+const (
+	DefaultLeaseTTL     = 15 * time.Minute
+	DefaultHistoryBytes = 16 << 20
+	DefaultSweepEvery   = time.Second
+)
+
+// Scheduler decides which account takes a request. All methods are safe for concurrent use.
+type Scheduler struct {
+	store    Store
+	clock    Clock
+	observer Observer
+	logger   *slog.Logger
+	entropy  func() uint64
+	leaseTTL time.Duration
+	started  time.Time
+
+	names    *names
+	mint     *mint
+	registry *registry
+	stats    stats
+	counters counters
+	history  *history
+	hub      *hub
+
+	runs    sync.Pool
+	batches sync.Pool
+
+	closed     atomic.Bool
+	stop       context.CancelFunc
+	background sync.WaitGroup
+}
+
+// New starts a scheduler without accounts; Close ends it. It asks the store for its
+// secret within ctx, and fails with the store's error.
+func New(ctx context.Context, opts Options) (*Scheduler, error) {
+	if opts.Store == nil || opts.Entropy == nil {
+		return nil, &Error{Kind: KindInternal, Text: "a scheduler needs a store and entropy"}
+	}
+	secret, err := opts.Store.Secret(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m, err := newMint(secret)
+	if err != nil {
+		return nil, err
+	}
+	s := &Scheduler{
+		store: opts.Store, clock: opts.Clock, observer: opts.Observer, logger: opts.Logger,
+		entropy: opts.Entropy, leaseTTL: opts.LeaseTTL,
+		names: newNames(opts.Entropy), mint: m, registry: newRegistry(),
+	}
+	if s.clock == nil {
+		s.clock = SystemClock{}
+	}
+	if s.observer == nil {
+		s.observer = noObserver{}
+	}
+	if s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
+	}
+	if s.leaseTTL <= 0 {
+		s.leaseTTL = DefaultLeaseTTL
+	}
+	historyBytes, sweepEvery := opts.HistoryBytes, opts.SweepEvery
+	if historyBytes == 0 {
+		historyBytes = DefaultHistoryBytes
+	}
+	if sweepEvery <= 0 {
+		sweepEvery = DefaultSweepEvery
+	}
+	s.history = newHistory(historyBytes)
+	s.runs.New = func() any { return new(run) }
+	s.batches.New = func() any { return new(batch) }
+	s.started = s.clock.Now()
+	s.start(sweepEvery)
+	return s, nil
+}
+
+// start runs what goes on in the background until Close.
+func (s *Scheduler) start(sweepEvery time.Duration) {
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.hub = newHub(s.clock, s.Snapshot)
+	s.background.Go(func() { s.sweep(ctx, sweepEvery) })
+	s.background.Go(func() { s.hub.run(ctx) })
+}
+
+// Close stops the background sweep and ends subscriptions, and waits for both until ctx ends. Idempotent.
+// Selects fail with KindClosed from then on; Reports and Renews are still taken.
+func (s *Scheduler) Close(ctx context.Context) error {
+	s.closed.Store(true)
+	s.stop()
+	done := make(chan struct{})
+	go func() {
+		s.background.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Apply replaces accounts and policy as one. What is in use, bound and learned stays. On an error nothing changes.
+// Errors means: KindInvalidPool, KindStoreUnavailable, ctx's own.
+func (s *Scheduler) Apply(ctx context.Context, accounts []pool.Account, policy decide.Policy) error {
+	if err := s.registry.apply(ctx, s.store, accounts, policy); err != nil {
+		return err
+	}
+	s.history.current(s.registry.current.Load().set)
+	return nil
+}
+
+// Decisions lists recent decisions of this replica, newest first.
+func (s *Scheduler) Decisions(filter DecisionFilter) []DecisionRecord { return s.history.list(filter) }
+
+// Explain explains a past decision; KindDecisionUnknown when it is not kept.
+func (s *Scheduler) Explain(id DecisionID) (*Explanation, error) { return s.history.explain(id) }

@@ -1,0 +1,271 @@
+package core
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"usher.internal/core/decide"
+	"usher.internal/core/pool"
+)
+
+// run is the life of one Select, in memory that is used again.
+type run struct {
+	s     *Scheduler
+	world *world
+	view  *pool.View
+	req   *Request
+	// asked is the request as the decision sees it.
+	asked   decide.Request
+	started time.Time
+
+	judge     judge
+	bound     BoundTake
+	first     FirstTake
+	loads     []decide.Load
+	later     []decide.Load
+	stats     []decide.Stat
+	workspace decide.Workspace
+	input     decide.Input
+	ranked    bool
+	// rows are those of first.Order.
+	rows  []int32
+	seed  uint64
+	drawn []decide.Candidate
+
+	decision Decision
+	lease    Lease
+	answer   *Answer
+}
+
+// Select asks which account takes a request, and holds one of its slots as a lease.
+// It blocks for as long as the store does. With a request id it is idempotent while the
+// lease lives. When ctx ends before it returns, what it took is given back and the error is ctx's.
+// Errors means: KindClosed, KindRequestReleased, KindStoreUnavailable, ctx's own.
+func (s *Scheduler) Select(ctx context.Context, req *Request) (*Answer, error) {
+	if s.closed.Load() {
+		return nil, &Error{Kind: KindClosed, Text: "the scheduler is closed"}
+	}
+	var reported []EventResult
+	if len(req.Reports) > 0 {
+		var err error
+		if reported, err = s.Report(ctx, req.Reports); err != nil {
+			return nil, err
+		}
+	}
+	r := s.runs.Get().(*run)
+	defer r.free()
+	r.begin(s, req)
+	answer, err := r.do(ctx)
+	if answer != nil {
+		answer.Reports = reported
+	}
+	return answer, err
+}
+
+func (r *run) begin(s *Scheduler, req *Request) {
+	r.s, r.req, r.started = s, req, s.clock.Now()
+	r.world = s.registry.current.Load()
+	r.asked = decide.Request{
+		Group: req.Group, SessionHash: strings.TrimSpace(req.SessionHash), ResponseID: strings.TrimSpace(req.PreviousResponseID),
+		Model: req.Model, Transport: req.Transport, Provider: req.Provider, Excluded: req.Excluded,
+	}
+	r.view = r.world.view(r.asked.Query())
+	n := r.view.Len()
+	r.loads, r.later, r.stats = room(r.loads, n), room(r.later, n), room(r.stats, n)
+	r.judge.reset(r.world, &r.asked, r.started)
+	r.ranked, r.seed, r.drawn = false, 0, nil
+	r.decision = Decision{ID: s.names.nextDecision(), Profile: r.world.policy.Profile, DryRun: req.DryRun}
+	r.answer = &Answer{}
+}
+
+// free gives the memory back without what it refers to.
+func (r *run) free() {
+	r.workspace.Reset()
+	r.req, r.world, r.view, r.answer, r.drawn = nil, nil, nil, nil, nil
+	r.asked, r.input, r.bound, r.judge = decide.Request{}, decide.Input{}, BoundTake{}, judge{}
+	r.lease = Lease{}
+	r.first = FirstTake{Order: r.first.Order[:0]}
+	r.s.runs.Put(r)
+}
+
+// do decides, and gives back what was taken if nobody will hear of it.
+func (r *run) do(ctx context.Context) (*Answer, error) {
+	lease, err := r.layers(ctx)
+	if err == nil && ctx.Err() != nil {
+		err = ctx.Err()
+		if lease != nil {
+			r.withdraw(ctx, lease)
+		}
+	}
+	r.decision.Latency = r.s.clock.Now().Sub(r.started)
+	if err != nil {
+		r.record(OutcomeFailed)
+		return nil, err
+	}
+	if lease != nil {
+		r.grant(lease)
+	}
+	r.answer.Decision = r.decision
+	switch {
+	case r.answer.Selection != nil:
+		r.record(OutcomeSelected)
+	case r.answer.WaitPlan != nil:
+		r.record(OutcomePlanned)
+	default:
+		r.record(OutcomeRefused)
+	}
+	if r.req.Explain && r.balanced() {
+		r.answer.Decision.Verdicts = decide.Explain(&r.input, r.drawn)
+	}
+	return r.answer, nil
+}
+
+// layers asks the sticky layers, then load balancing. The lease is what was taken or found, if anything was.
+func (r *run) layers(ctx context.Context) (*Lease, error) {
+	r.bound = BoundTake{
+		Grant:    r.grantFor(ctx),
+		Response: bindingKey(keyResponse, r.req.Tenant, r.req.Group, r.asked.ResponseID),
+		Session:  bindingKey(keySession, r.req.Tenant, r.req.Group, r.asked.SessionHash),
+		Judge:    &r.judge,
+		Ordinals: r.view.Ordinals(), Loads: r.loads,
+		AlwaysLoads: r.req.Alternates > 0,
+		DryRun:      r.req.DryRun,
+	}
+	r.bound.ResponseTTL, r.bound.SessionTTL = r.world.ttls()
+	taken, err := r.s.store.TakeBound(ctx, &r.bound)
+	if err != nil {
+		return nil, err
+	}
+	took := taken.Status == BoundTook
+	r.decision.Response = r.judge.verdict(decide.LayerResponse, &taken.Response, took && taken.Layer == decide.LayerResponse)
+	r.decision.Session = r.judge.verdict(decide.LayerSession, &taken.Session, took && taken.Layer == decide.LayerSession)
+	switch taken.Status {
+	case BoundTook:
+		r.hit(taken.Layer)
+		return r.leased(&taken.Lease), nil
+	case BoundFull:
+		r.hit(taken.Layer)
+		r.plan(r.world.account(taken.Lease.Account), r.world.policy.StickyWait, taken.Waiting)
+		return nil, nil
+	case BoundRepeated:
+		r.repeat(&taken.Lease)
+		return r.leased(&taken.Lease), nil
+	case BoundReleased:
+		return nil, errRequestReleased
+	case BoundTenantFull:
+		r.refuse(RefusedTenantLimit)
+		return nil, nil
+	case BoundNone:
+	}
+	return r.balance(ctx)
+}
+
+// leased keeps a lease for the rest of the run.
+func (r *run) leased(lease *Lease) *Lease {
+	r.lease = *lease
+	return &r.lease
+}
+
+var errRequestReleased = &Error{Kind: KindRequestReleased, Text: "the request id was released before"}
+
+func (r *run) grantFor(ctx context.Context) Grant {
+	g := Grant{
+		ID: r.s.names.nextLease(), Owner: r.req.Owner,
+		Tenant: r.req.Tenant, Group: r.req.Group, Model: r.req.Model,
+		Decision: r.decision.ID,
+		Request:  requestKey(r.req.Tenant, r.req.Owner.Name, r.req.RequestID),
+		TTL:      r.req.LeaseTTL,
+	}
+	if g.TTL <= 0 {
+		g.TTL = r.s.leaseTTL
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		g.NotAfter = deadline
+	}
+	return g
+}
+
+// hit marks a sticky layer as the one that answered.
+func (r *run) hit(layer decide.Layer) {
+	r.decision.Layer = layer
+	r.decision.PreviousHit = layer == decide.LayerResponse
+	r.decision.SessionHit = layer == decide.LayerSession
+}
+
+// repeat takes over the figures of the decision that granted the lease, where they are still kept.
+func (r *run) repeat(lease *Lease) {
+	latency := r.decision.Latency
+	r.decision = Decision{ID: lease.Decision, Profile: r.decision.Profile}
+	if e, _, _, ok := r.s.history.find(lease.Decision); ok {
+		r.decision = e.record.Decision
+	}
+	r.decision.Latency, r.decision.Repeated = latency, true
+}
+
+// withdraw takes the handing out back, although ctx is over: the store bounds the call itself.
+func (r *run) withdraw(ctx context.Context, lease *Lease) {
+	if r.req.DryRun {
+		return
+	}
+	var results [1]Settled
+	back := [1]Settlement{{Kind: SettleWithdrawn, Lease: lease.ID, Account: lease.Account, GrantedAt: lease.GrantedAt}}
+	if err := r.s.store.Settle(context.WithoutCancel(ctx), back[:], results[:]); err != nil {
+		r.s.logger.Warn("a lease of a cancelled select could not be given back; it ends by its lifetime", "account", lease.Account, "error", err)
+	}
+}
+
+// grant turns a lease into the answer.
+func (r *run) grant(lease *Lease) {
+	account := r.world.account(lease.Account)
+	model := r.req.Model
+	if r.decision.Repeated {
+		model = lease.Model
+	}
+	upstream, _ := account.Models.Map(model)
+	sel := &r.answer.selected
+	sel.Account, sel.Upstream = account, upstream
+	r.answer.Selection = sel
+	if !r.req.DryRun {
+		sel.ExpiresAt, sel.TTL = lease.ExpiresAt, lease.ExpiresAt.Sub(lease.GrantedAt)
+		sel.Token = r.s.mint.seal(&ticket{
+			ID: lease.ID, GrantedAt: lease.GrantedAt,
+			Account: lease.Account, Group: lease.Group, Tenant: lease.Tenant, Model: upstream,
+		})
+	}
+	if r.req.Alternates > 0 && !r.decision.Repeated {
+		sel.Alternates = r.alternates(lease.Account)
+	}
+}
+
+func (r *run) plan(account *pool.Account, wait decide.Wait, waiting int) {
+	r.answer.WaitPlan = &WaitPlan{Account: account, Timeout: wait.Timeout, MaxWaiting: wait.MaxWaiting, Waiting: waiting}
+}
+
+// ttls gives the lives of response and session bindings.
+func (w *world) ttls() (response, session time.Duration) {
+	response, session = w.policy.ResponseTTL, w.policy.SessionTTL
+	if response <= 0 {
+		response = decide.DefaultTTL
+	}
+	if session <= 0 {
+		session = decide.DefaultTTL
+	}
+	return response, session
+}
+
+// account gives a known account, or one that has nothing but its id: a lease can outlive its account.
+func (w *world) account(id string) *pool.Account {
+	if a, ok := w.set.Lookup(id); ok {
+		return a
+	}
+	return &pool.Account{ID: id, State: pool.Disabled}
+}
+
+// room gives a slice of length n, over s's memory if that holds it.
+func room[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n, n+n/4)
+	}
+	return s[:n]
+}

@@ -1,0 +1,299 @@
+package core
+
+import (
+	"time"
+
+	"usher.internal/core/decide"
+	"usher.internal/core/pool"
+)
+
+// Judge says what a binding to an account may do. It is pure, is called while
+// the store is locked, and must not call the store.
+type Judge interface {
+	// Judge gives the fate of a binding of the layer to the account.
+	Judge(layer decide.Layer, account string) decide.Fate
+}
+
+// Grant is the lease that a take asks for.
+type Grant struct {
+	ID    LeaseID
+	Owner Owner
+	// Tenant, Group and Model are kept with the lease, so that a repeated request id finds them.
+	Tenant, Group, Model string
+	Decision             DecisionID
+	// Request is zero when the caller gave no request id.
+	Request RequestKey
+	TTL     time.Duration
+	// TenantCap is the most leases that the tenant may hold; 0 is no cap.
+	TenantCap int
+	// NotAfter is the store's time after which the take must not be carried out; zero is never.
+	NotAfter time.Time
+}
+
+// BoundTake asks for the account that a response or a session is bound to.
+type BoundTake struct {
+	Grant Grant
+	// Response and Session are zero when the request has none.
+	Response, Session       BindingKey
+	ResponseTTL, SessionTTL time.Duration
+	Judge                   Judge
+	// SpillSession answers a full session-bound account with the loads, keeping its binding, instead of BoundFull.
+	SpillSession bool
+	// Ordinals are the accounts whose loads are wanted when nothing was taken; Loads is as long and is filled.
+	Ordinals []int32
+	Loads    []decide.Load
+	// AlwaysLoads fills Loads whatever happens.
+	AlwaysLoads bool
+	// DryRun looks without any effect.
+	DryRun bool
+}
+
+// BoundStatus is how a TakeBound ended.
+type BoundStatus uint8
+
+const (
+	// BoundNone means: no layer took; Loads is filled.
+	BoundNone BoundStatus = iota
+	// BoundTook means: a slot of the bound account was taken (in a dry run: would have been).
+	BoundTook
+	// BoundFull means: the bound account is fit and full; nothing was taken.
+	BoundFull
+	// BoundRepeated means: a live lease of the same request id; nothing was taken.
+	BoundRepeated
+	// BoundReleased means: the request id was released before; nothing was taken.
+	BoundReleased
+	// BoundTenantFull means: the tenant holds as many leases as it may; nothing was taken or renewed.
+	BoundTenantFull
+)
+
+// BoundTaken answers a TakeBound.
+type BoundTaken struct {
+	Status BoundStatus
+	// Layer took or is full.
+	Layer decide.Layer
+	// Lease is what was granted (BoundTook) or found (BoundRepeated); in BoundFull only its Account is set.
+	Lease Lease
+	// Response and Session are what was found of each binding.
+	Response, Session Binding
+	// Waiting counts the waiters on a full account.
+	Waiting int
+}
+
+// Binding is what a take found of a binding.
+type Binding struct {
+	// Account is blank when there is no binding, or when its layer was not reached.
+	Account string
+	// Fate is what Judge said of it.
+	Fate decide.Fate
+	// Full says that the account is fit but has no room.
+	Full bool
+	// Substitute is the account that stands in for an escaped session; blank without one.
+	Substitute string
+}
+
+// Choice is an account that a TakeFirst may take.
+type Choice struct {
+	Ordinal int32
+	// Probe lets the choice be taken only while no other probe of the account is out;
+	// the lease taken is the probe until it ends.
+	Probe bool
+}
+
+// FirstTake asks for the first of Order that has room.
+type FirstTake struct {
+	Grant Grant
+	Order []Choice
+	// Session is bound to the account taken, over any binding it had; zero binds nothing.
+	Session    BindingKey
+	SessionTTL time.Duration
+	// Substitute binds the account as the session's stand-in for SessionTTL and leaves the binding itself alone.
+	Substitute bool
+	// Ordinals and Loads as in BoundTake: refilled when nothing was taken.
+	Ordinals []int32
+	Loads    []decide.Load
+}
+
+// FirstStatus is how a TakeFirst ended.
+type FirstStatus uint8
+
+const (
+	// FirstNone means: none has room; Loads is refilled.
+	FirstNone FirstStatus = iota
+	// FirstTook means: a slot of Order[Index] was taken.
+	FirstTook
+	// FirstRepeated means: a live lease of the same request id; nothing was taken.
+	FirstRepeated
+	// FirstReleased means: the request id was released before; nothing was taken.
+	FirstReleased
+	// FirstTenantFull means: the tenant holds as many leases as it may; nothing was taken.
+	FirstTenantFull
+)
+
+// FirstTaken answers a TakeFirst.
+type FirstTaken struct {
+	Status FirstStatus
+	// Index is the place in Order that was taken.
+	Index int
+	// Lease is what was granted or found.
+	Lease Lease
+}
+
+// Lease is a lease as the store has it.
+type Lease struct {
+	ID                   LeaseID
+	Account              string
+	Owner                Owner
+	Tenant, Group, Model string
+	Decision             DecisionID
+	// GrantedAt and ExpiresAt are on the store's clock.
+	GrantedAt, ExpiresAt time.Time
+}
+
+// SettleKind is what happened to a lease.
+type SettleKind uint8
+
+const (
+	// SettleFirstToken marks the first token.
+	SettleFirstToken SettleKind = iota
+	// SettleFinished ends the lease; its outcome counts.
+	SettleFinished
+	// SettleUnused ends the lease; nothing of it counts. By request id it also marks the id.
+	SettleUnused
+	// SettleSwitched marks that the request went elsewhere; the lease stays.
+	SettleSwitched
+	// SettleWithdrawn takes back one handing out of the lease by a Select that
+	// failed after its take; the last one ends it and leaves no mark on the request id.
+	SettleWithdrawn
+)
+
+// Settlement is one event for one lease.
+type Settlement struct {
+	Kind SettleKind
+	// Lease is zero when only Request names it.
+	Lease LeaseID
+	// Account and GrantedAt are those of the token; they tell an expired lease from an unknown one.
+	Account   string
+	GrantedAt time.Time
+	// Request names the lease for SettleUnused without a token.
+	Request RequestKey
+	// Sample says that the event carries a first-token time, which counts once per lease.
+	Sample bool
+	// Bind is bound to the lease's account for BindTTL if the event counts; zero binds nothing.
+	Bind    BindingKey
+	BindTTL time.Duration
+	// Cool is set if the event counts; its zero value sets nothing.
+	Cool Cooldown
+}
+
+// Settled is what became of a settlement.
+type Settled struct {
+	Status EventStatus
+	// Account is the lease's; blank when it is not known.
+	Account string
+	// SampleCounts says that the event's first-token time is the lease's first.
+	SampleCounts bool
+	// Bound says that Bind was bound.
+	Bound bool
+}
+
+// Renewal asks for a lease's new lifetime.
+type Renewal struct {
+	Lease     LeaseID
+	GrantedAt time.Time
+	TTL       time.Duration
+}
+
+// Renewed answers a renewal.
+type Renewed struct {
+	// Status is EventApplied when the lease lives.
+	Status    EventStatus
+	ExpiresAt time.Time
+}
+
+// Swept is what a sweep ended.
+type Swept struct {
+	// Expired are the leases that this sweep, or a call since the last one, found at their end.
+	Expired []Lease
+	// More says that the limit was met.
+	More bool
+}
+
+// Waiter is one request in line.
+type Waiter struct {
+	ID      WaiterID
+	Account string
+	Tenant  string
+	// TTL bounds how long a waiter counts that nobody takes away.
+	TTL time.Duration
+	// AccountCap and TenantCap are the most waiters on the account and of the tenant; 0 is no cap.
+	AccountCap, TenantCap int
+}
+
+// JoinStatus is how a Join ended.
+type JoinStatus uint8
+
+const (
+	// JoinedLine means: the waiter counts.
+	JoinedLine JoinStatus = iota
+	// JoinAccountFull means: as many wait for the account as may.
+	JoinAccountFull
+	// JoinTenantFull means: as many of the tenant wait as may.
+	JoinTenantFull
+)
+
+// Joined answers a Join.
+type Joined struct {
+	Status JoinStatus
+	// Waiting counts the account's waiters, this one included if it joined.
+	Waiting int
+}
+
+// SignalKind is what may wake a waiter or make a replica look.
+type SignalKind uint8
+
+const (
+	// SignalFreed means: a slot of the account came free.
+	SignalFreed SignalKind = iota
+	// SignalCooldown means: a deadline of the account changed.
+	SignalCooldown
+	// SignalDirectory means: an account or a state was pushed.
+	SignalDirectory
+)
+
+// Signal is one change.
+type Signal struct {
+	Kind    SignalKind
+	Account string
+}
+
+// Cooldown is a deadline of an account, or of one upstream model on it.
+type Cooldown struct {
+	Account string
+	// Model is blank for the whole account.
+	Model string
+	Until time.Time
+	// Reason is given back as it was set with the deadline that stands.
+	Reason decide.Reason
+}
+
+// StateOverride is a state pushed over the account's own.
+type StateOverride struct {
+	Account    string
+	State      pool.State
+	DrainUntil time.Time
+}
+
+// Pushed is what was pushed.
+type Pushed struct {
+	Revision uint64
+	Accounts []pool.Account
+	States   []StateOverride
+}
+
+// Usage counts what has not ended.
+type Usage struct {
+	// TenantLeases and TenantWaiting are those of the tenant asked for.
+	TenantLeases, TenantWaiting int
+	// Leases and Waiting are those of all tenants; Bindings counts bindings of all kinds.
+	Leases, Waiting, Bindings int
+}
