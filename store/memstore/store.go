@@ -1,0 +1,155 @@
+// Package memstore is the store of a single process: leases, bindings, waiters,
+// cooldowns and pushed accounts in its own memory, each call atomic under one lock.
+// Every call of the interface that names a round trip costs none here.
+//
+// Memory is bounded by what lives: leases, waiters, bindings and cooldowns go when they
+// end, marks after their life or when there are too many. Tables keep the
+// size of their largest moment.
+package memstore
+
+import (
+	"context"
+	"crypto/rand"
+	"math"
+	"sync"
+	"time"
+
+	"usher.internal/core"
+	"usher.internal/core/decide"
+)
+
+// Defaults of Options.
+const (
+	DefaultMarkTTL  = 5 * time.Minute
+	DefaultMarksMax = 1 << 20
+)
+
+// secretSize is the length of the key that tokens are signed with.
+const secretSize = 32
+
+// Options are what a store is built from.
+type Options struct {
+	// Clock decides all expiry; nil is core.SystemClock.
+	Clock core.Clock
+	// MarkTTL is how long an ended lease and a released request id are remembered; 0 is DefaultMarkTTL.
+	MarkTTL time.Duration
+	// MarksMax is the most marks at a time, the oldest goes first; 0 is DefaultMarksMax.
+	MarksMax int
+	// Secret is the key that tokens are signed with, 32 bytes; nil draws one at the first call.
+	Secret []byte
+}
+
+// Store implements core.Store. It is safe for concurrent use.
+type Store struct {
+	clock   core.Clock
+	start   time.Time
+	markTTL int64
+
+	// mu guards all that follows. A subscriber's lock is taken inside it, never around it.
+	mu        sync.Mutex
+	accounts  []*account       // by number
+	byID      map[string]int32 // account id → number
+	roster    []*account       // by ordinal; nil for an ordinal without an id
+	loads     []decide.Load    // by ordinal, kept beside the counts of the accounts
+	tenants   map[string]*tenant
+	leases    leases
+	marks     marks
+	bindings  lapsing[core.BindingKey, int32] // to the account's number
+	stand     lapsing[core.BindingKey, int32] // substitutes of sessions, to the account's number
+	waiters   map[core.WaiterID]*waiter
+	waitOrder timeline[*waiter]
+	cooldowns lapsing[coolKey, core.Cooldown]
+	directory directory
+	signals   signals
+	secret    []byte
+}
+
+var _ core.Store = (*Store)(nil)
+
+// New starts an empty store.
+func New(opts Options) (*Store, error) {
+	switch {
+	case opts.MarkTTL < 0:
+		return nil, &core.Error{Kind: core.KindInternal, Text: "memstore: the life of marks is negative"}
+	case opts.MarksMax < 0 || opts.MarksMax > maxMarks:
+		return nil, &core.Error{Kind: core.KindInternal, Text: "memstore: the number of marks is out of range"}
+	case opts.Secret != nil && len(opts.Secret) != secretSize:
+		return nil, &core.Error{Kind: core.KindInternal, Text: "memstore: the secret is not 32 bytes long"}
+	}
+	if opts.Clock == nil {
+		opts.Clock = core.SystemClock{}
+	}
+	if opts.MarkTTL == 0 {
+		opts.MarkTTL = DefaultMarkTTL
+	}
+	if opts.MarksMax == 0 {
+		opts.MarksMax = DefaultMarksMax
+	}
+	s := &Store{
+		clock:     opts.Clock,
+		start:     opts.Clock.Now(),
+		markTTL:   int64(opts.MarkTTL),
+		byID:      make(map[string]int32),
+		tenants:   make(map[string]*tenant),
+		marks:     marks{most: uint32(opts.MarksMax)},
+		bindings:  newLapsing[core.BindingKey, int32](),
+		stand:     newLapsing[core.BindingKey, int32](),
+		waiters:   make(map[core.WaiterID]*waiter),
+		cooldowns: newLapsing[coolKey, core.Cooldown](),
+		directory: newDirectory(),
+		signals:   newSignals(),
+		secret:    append([]byte(nil), opts.Secret...),
+	}
+	s.leases.init(&s.marks)
+	s.waitOrder.moved = func(w *waiter, place int32) { w.place = place }
+	return s, nil
+}
+
+// Secret gives the key that tokens are signed with.
+func (s *Store) Secret(ctx context.Context) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.secret) == 0 {
+		s.secret = make([]byte, secretSize)
+		rand.Read(s.secret) // never fails: see crypto/rand
+	}
+	return append([]byte(nil), s.secret...), nil
+}
+
+// Close ends the subscriptions and waits for them. What the store keeps stays readable.
+func (s *Store) Close() error {
+	s.signals.close()
+	return nil
+}
+
+// tick reads the clock and ends what is over, so that whatever follows under
+// the same lock counts what lives at that instant. Times are nanoseconds since
+// start, which a jump of the wall clock does not move.
+func (s *Store) tick() (now int64) {
+	now = int64(s.clock.Now().Sub(s.start))
+	for s.leases.order.due(now) {
+		s.expire(now)
+	}
+	for s.waitOrder.due(now) {
+		s.dismiss(s.waitOrder.items[0].key)
+	}
+	s.tidyMarks(now, marksATick)
+	return now
+}
+
+// wall gives a time for answers.
+func (s *Store) wall(at int64) time.Time { return s.start.Add(time.Duration(at)) }
+
+// since gives the store's time for one on its clock.
+func (s *Store) since(t time.Time) int64 { return int64(t.Sub(s.start)) }
+
+// after gives now + ttl; a time beyond all counting is never.
+func after(now int64, ttl time.Duration) int64 {
+	if ttl > 0 && now > math.MaxInt64-int64(ttl) {
+		return math.MaxInt64
+	}
+	return now + int64(ttl)
+}

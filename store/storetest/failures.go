@@ -1,0 +1,82 @@
+package storetest
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+
+	"usher.internal/core"
+)
+
+// Failures runs the suite over stores that plant has changed, and gives what each
+// failing check said. A check that panics fails.
+func Failures(h Harness, plant func(core.Store) core.Store) map[string][]string {
+	whole := h.New
+	h.New = func(t TB) core.Store { return plant(whole(t)) }
+	h.Peer = nil
+	failures := make(map[string][]string)
+	for _, check := range Checks() {
+		if said := record(check, &h); len(said) > 0 {
+			failures[check.Name] = said
+		}
+	}
+	return failures
+}
+
+// record runs a check in a goroutine of its own, which Fatalf may end, and waits for it.
+func record(check Check, h *Harness) []string {
+	r := &recorder{}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer r.clean()
+		defer func() {
+			if p := recover(); p != nil {
+				r.Errorf("panic: %v", p)
+			}
+		}()
+		check.Run(r, h)
+	}()
+	<-ended
+	return r.said
+}
+
+// recorder is a TB that only remembers.
+type recorder struct {
+	// mu guards what follows.
+	mu       sync.Mutex
+	said     []string
+	cleanups []func()
+}
+
+var _ TB = (*recorder)(nil)
+
+// Helper does nothing.
+func (*recorder) Helper() {}
+
+// Errorf remembers a failure.
+func (r *recorder) Errorf(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.said = append(r.said, fmt.Sprintf(format, args...))
+}
+
+// Fatalf remembers a failure and ends the check.
+func (r *recorder) Fatalf(format string, args ...any) {
+	r.Errorf(format, args...)
+	runtime.Goexit()
+}
+
+// Cleanup remembers what to do at the end, the last first.
+func (r *recorder) Cleanup(f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cleanups = append(r.cleanups, f)
+}
+
+func (r *recorder) clean() {
+	for _, f := range slices.Backward(r.cleanups) {
+		f()
+	}
+}

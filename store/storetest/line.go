@@ -1,0 +1,151 @@
+package storetest
+
+import (
+	"usher.internal/core"
+	"usher.internal/core/decide"
+)
+
+func lineChecks() []Check {
+	return []Check{
+		{"line/waiting_counts_in_loads", checkJoin},
+		{"line/join_is_idempotent", checkJoinTwice},
+		{"line/caps", checkLineCaps},
+		{"line/move", checkMove},
+		{"line/leave", checkLeave},
+		{"line/waiters_end_by_themselves", checkWaiterEnds},
+	}
+}
+
+func (r *rig) waiter(ordinal int) *core.Waiter {
+	return &core.Waiter{ID: r.fresh(), Account: r.account(ordinal), Tenant: "t", TTL: leaseTTL}
+}
+
+func (r *rig) wantJoin(w *core.Waiter, want core.JoinStatus, waiting int) {
+	r.Helper()
+	got, err := r.Join(r.ctx, w)
+	if err != nil {
+		r.stop("Join: %v", err)
+	}
+	if got.Status != want || got.Waiting != waiting {
+		r.Errorf("joined with %+v, want status %d and %d waiting", got, want, waiting)
+	}
+}
+
+// join lets so many wait for an account.
+func (r *rig) join(ordinal, count int) {
+	r.Helper()
+	for i := range count {
+		r.wantJoin(r.waiter(ordinal), core.JoinedLine, i+1)
+	}
+}
+
+// wantWaiting expects so many to wait for each account.
+func (r *rig) wantWaiting(want ...int32) {
+	r.Helper()
+	all := 0
+	for ordinal, load := range r.loads()[:len(want)] {
+		if load.Waiting != want[ordinal] {
+			r.Errorf("%d wait for %q, want %d", load.Waiting, r.account(ordinal), want[ordinal])
+		}
+		all += int(want[ordinal])
+	}
+	if u := r.usage("t"); u.Waiting != all || u.TenantWaiting != all {
+		r.Errorf("usage is %+v, want %d waiting", u, all)
+	}
+}
+
+func (r *rig) must(err error) {
+	r.Helper()
+	if err != nil {
+		r.stop("%v", err)
+	}
+}
+
+func checkJoin(t TB, h *Harness) {
+	r := newRig(t, h, 3, 0)
+	r.hold(0)
+	r.join(0, 1)
+	r.join(1, 2)
+	loads := r.loads()
+	if want := (decide.Load{InUse: 1, Waiting: 1, Rate: decide.LoadRate(1, 1, 3)}); loads[0] != want {
+		r.Errorf("load is %+v, want %+v", loads[0], want)
+	}
+	if want := (decide.Load{Waiting: 2}); loads[1] != want {
+		r.Errorf("load is %+v, want %+v", loads[1], want)
+	}
+	if u := r.usage("u"); u.TenantWaiting != 0 || u.Waiting != 3 {
+		r.Errorf("usage is %+v", u)
+	}
+}
+
+func checkJoinTwice(t TB, h *Harness) {
+	r := newRig(t, h, 1)
+	w := r.waiter(0)
+	w.AccountCap = 1
+	r.wantJoin(w, core.JoinedLine, 1)
+	r.wantJoin(w, core.JoinedLine, 1)
+	r.wantWaiting(1)
+	r.must(r.Leave(r.ctx, w.ID))
+	r.wantWaiting(0)
+}
+
+func checkLineCaps(t TB, h *Harness) {
+	r := newRig(t, h, 1, 1)
+	r.join(0, 2)
+	w := r.waiter(0)
+	w.AccountCap = 2
+	r.wantJoin(w, core.JoinAccountFull, 2)
+	w = r.waiter(1)
+	w.TenantCap = 2
+	r.wantJoin(w, core.JoinTenantFull, 0)
+	r.wantWaiting(2, 0)
+	w.Tenant = "u"
+	r.wantJoin(w, core.JoinedLine, 1)
+	if u := r.usage("u"); u.TenantWaiting != 1 || u.Waiting != 3 {
+		r.Errorf("usage is %+v", u)
+	}
+}
+
+func checkMove(t TB, h *Harness) {
+	r := newRig(t, h, 1, 1)
+	w := r.waiter(0)
+	r.wantJoin(w, core.JoinedLine, 1)
+	for range 2 {
+		r.must(r.Move(r.ctx, w.ID, "b"))
+		r.wantWaiting(0, 1)
+	}
+	r.must(r.Move(r.ctx, r.fresh(), "a"))
+	r.wantWaiting(0, 1)
+	r.advance(leaseTTL) // moving gives no more life
+	r.wantWaiting(0, 0)
+	r.must(r.Move(r.ctx, w.ID, "a"))
+	r.wantWaiting(0, 0)
+}
+
+func checkLeave(t TB, h *Harness) {
+	r := newRig(t, h, 1)
+	w := r.waiter(0)
+	r.wantJoin(w, core.JoinedLine, 1)
+	r.join(0, 0)
+	for range 2 {
+		r.must(r.Leave(r.ctx, w.ID))
+		r.wantWaiting(0)
+	}
+	r.must(r.Leave(r.ctx, r.fresh()))
+	r.wantJoin(w, core.JoinedLine, 1)
+	r.wantWaiting(1)
+}
+
+func checkWaiterEnds(t TB, h *Harness) {
+	r := newRig(t, h, 1)
+	r.join(0, 2)
+	r.advance(leaseTTL - instant)
+	r.wantWaiting(2)
+	r.advance(instant)
+	r.wantWaiting(0)
+	w := r.waiter(0)
+	w.AccountCap, w.TenantCap = 1, 1
+	r.wantJoin(w, core.JoinedLine, 1)
+	r.sweep(10)
+	r.wantWaiting(1)
+}
