@@ -1,0 +1,80 @@
+package config
+
+import (
+	"log/slog"
+	"maps"
+	"strings"
+
+	"usher.internal/core/decide"
+	"usher.internal/core/pool"
+)
+
+// Pool gives the accounts as core knows them, in the file's order.
+func (c *Config) Pool() []pool.Account {
+	out := make([]pool.Account, 0, len(c.Accounts))
+	for i := range c.Accounts {
+		out = append(out, c.Accounts[i].account())
+	}
+	return out
+}
+
+func (a *Account) account() pool.Account {
+	state, _ := pool.ParseState(a.State)
+	return pool.Account{
+		ID: a.ID, Type: a.Type, Provider: a.Provider,
+		Priority: a.Priority, MaxConcurrency: a.MaxConcurrency,
+		Groups: a.Groups, Models: pool.NewModels(a.Models), Transports: transports(a.Transports),
+		State: state, DrainUntil: a.DrainUntil, Status: pool.ParseStatus(a.Status),
+		Unschedulable:          !a.Schedulable,
+		TempUnschedulableUntil: a.TempUnschedulableUntil,
+		RateLimitedUntil:       a.RateLimitedUntil,
+		OverloadedUntil:        a.OverloadedUntil,
+		ExpiresAt:              a.ExpiresAt,
+		AutoPauseOnExpired:     a.AutoPauseOnExpired,
+		ModelLimits:            maps.Clone(a.ModelLimits),
+	}
+}
+
+func transports(names []string) pool.Transports {
+	var set pool.Transports
+	for _, name := range names {
+		t, _ := pool.ParseTransport(name)
+		set = set.With(t)
+	}
+	return set
+}
+
+// Decide gives the policy as core knows it.
+func (p *Policy) Decide() decide.Policy {
+	return decide.Policy{
+		Profile: p.Profile,
+		Weights: decide.Weights{
+			Priority: p.Weights.Priority, Load: p.Weights.Load, Queue: p.Weights.Queue,
+			ErrorRate: p.Weights.ErrorRate, TTFT: p.Weights.TTFT,
+		},
+		TopK:               p.TopK,
+		Alpha:              p.EWMAAlpha,
+		SessionTTL:         p.Session.TTL,
+		ResponseTTL:        p.Response.TTL,
+		StickyWait:         decide.Wait{Timeout: p.Wait.Sticky.Timeout, MaxWaiting: p.Wait.Sticky.MaxWaiting},
+		FallbackWait:       decide.Wait{Timeout: p.Wait.Fallback.Timeout, MaxWaiting: p.Wait.Fallback.MaxWaiting},
+		ResponseTransports: transports(p.Response.Transports),
+	}
+}
+
+// CoreHistoryBytes is HistoryBytes in core's terms, where 0 is the default and less is none.
+func (s *Server) CoreHistoryBytes() int {
+	if s.HistoryBytes == 0 {
+		return -1
+	}
+	return s.HistoryBytes
+}
+
+// Severity gives log.level as slog knows it.
+func (l *Log) Severity() slog.Level {
+	var level slog.Level
+	if level.UnmarshalText([]byte(strings.ToUpper(l.Level))) != nil {
+		return slog.LevelInfo
+	}
+	return level
+}

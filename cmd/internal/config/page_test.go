@@ -1,0 +1,168 @@
+package config
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+var write = flag.Bool("write", false, "write the pages under docs instead of comparing them")
+
+// TestPage keeps docs/config.md and docs/usher.example.yaml the same as what they are generated from.
+func TestPage(t *testing.T) {
+	comments := fieldComments(t)
+	for path, want := range map[string][]byte{
+		"../../../docs/config.md":          page(t, comments),
+		"../../../docs/usher.example.yaml": Example,
+	} {
+		if *write {
+			if err := os.WriteFile(path, want, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		got, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s is not what its source says: run go generate ./cmd/internal/config", path)
+		}
+	}
+}
+
+// fieldComments gives the doc comment of each struct field as "Type.Field".
+func fieldComments(t *testing.T) map[string]string {
+	t.Helper()
+	comments := make(map[string]string)
+	for _, name := range []string{"config.go", "server.go"} {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			spec, ok := n.(*ast.TypeSpec)
+			if !ok {
+				return true
+			}
+			for _, field := range spec.Type.(*ast.StructType).Fields.List {
+				comments[spec.Name.Name+"."+field.Names[0].Name] = strings.Join(strings.Fields(field.Doc.Text()), " ")
+			}
+			return false
+		})
+	}
+	return comments
+}
+
+const pageHead = `# The configuration file
+
+<!-- Generated from cmd/internal/config by go generate. -->
+
+One YAML document, read strictly: an unknown or repeated field, a value of another type or out of bounds is an error that names
+file, line, field and what is allowed, and all of them are told at once. ` + "`usher config check FILE`" + ` tells without serving.
+Durations are text such as ` + "`250ms`, `10s`, `1h30m`" + `; instants are RFC 3339, such as ` + "`2030-01-31T18:00:00Z`" + `. Texts have no control
+characters and no white space at their ends; numbers are decimal. Aliases are not allowed.
+
+` + "`groups`, `accounts` and `policy`" + ` are read again when the file changes and on SIGHUP: all of it, or, when there is a mistake in it,
+nothing. ` + "`server`" + ` takes effect at a restart, but for ` + "`server.log.level`" + `. Flags of ` + "`usher serve`" + ` win over the file.
+
+An annotated example: [usher.example.yaml](usher.example.yaml), or ` + "`usher config example`" + `.
+
+| field | value | meaning |
+|---|---|---|
+`
+
+func page(t *testing.T, comments map[string]string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	b.WriteString(pageHead)
+	rows(t, &b, comments, "", reflect.ValueOf(Default()).Elem())
+	return b.Bytes()
+}
+
+func rows(t *testing.T, b *bytes.Buffer, comments map[string]string, path string, v reflect.Value) {
+	t.Helper()
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		name := join(path, field.Tag.Get("yaml"))
+		comment := comments[v.Type().Name()+"."+field.Name]
+		if comment == "" {
+			t.Errorf("%s has no comment", name)
+		}
+		if section := v.Field(i).Kind() == reflect.Struct && field.Type != reflect.TypeFor[time.Time](); section {
+			fmt.Fprintf(b, "| `%s` | section | %s |\n", name, comment)
+			rows(t, b, comments, name, v.Field(i))
+			continue
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s |\n", name, valueText(field), comment)
+		if field.Tag.Get("required") == "" && !strings.Contains(comment, "Default "+defaultText(v.Field(i))) {
+			t.Errorf("%s: the comment does not say %q", name, "Default "+defaultText(v.Field(i)))
+		}
+		if field.Type == reflect.TypeFor[[]Account]() {
+			var a Account
+			a.setDefaults()
+			rows(t, b, comments, name+"[]", reflect.ValueOf(&a).Elem())
+		}
+	}
+}
+
+func valueText(field reflect.StructField) string {
+	text := map[reflect.Type]string{
+		reflect.TypeFor[time.Time]():            "instant",
+		reflect.TypeFor[time.Duration]():        "duration",
+		reflect.TypeFor[map[string]string]():    "texts by text",
+		reflect.TypeFor[map[string]time.Time](): "instants by text",
+		reflect.TypeFor[[]Account]():            "list",
+		reflect.TypeFor[[]string]():             "list of texts",
+		reflect.TypeFor[string]():               "text",
+		reflect.TypeFor[bool]():                 "`true` or `false`",
+		reflect.TypeFor[int]():                  "whole number",
+		reflect.TypeFor[float64]():              "number",
+	}[field.Type]
+	if allowed := strings.Fields(field.Tag.Get("allowed")); len(allowed) > 0 {
+		prefix := ""
+		if field.Type.Kind() == reflect.Slice {
+			prefix = "list of "
+		}
+		return prefix + "`" + strings.Join(allowed, "`, `") + "`"
+	}
+	if field.Type.Kind() != reflect.String && field.Type.Kind() != reflect.Slice && field.Type.Kind() != reflect.Map &&
+		field.Tag.Get("min")+field.Tag.Get("above")+field.Tag.Get("max") != "" {
+		return text + ", " + bounds(field.Tag)
+	}
+	return text
+}
+
+func defaultText(v reflect.Value) string {
+	switch x := v.Interface().(type) {
+	case time.Time:
+		return "none"
+	case time.Duration:
+		text := strings.TrimSuffix(strings.TrimSuffix(x.String(), "0s"), "0m")
+		if text == "" || strings.HasSuffix(text, "h0") {
+			return x.String()
+		}
+		return text
+	case string:
+		if x == "" {
+			return `""`
+		}
+		return x
+	}
+	switch v.Kind() {
+	case reflect.Slice:
+		return strings.ReplaceAll(fmt.Sprint(v.Interface()), " ", ", ")
+	case reflect.Map:
+		return "{}"
+	default:
+		return fmt.Sprint(v.Interface())
+	}
+}

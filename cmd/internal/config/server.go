@@ -1,0 +1,82 @@
+package config
+
+import "time"
+
+// Server is where and how usher serves.
+type Server struct {
+	// Where to listen: HOST:PORT (port 0 is any free one) or unix:///PATH; at least one. Default [127.0.0.1:7411].
+	Listen []string `yaml:"listen"`
+	// Allow addresses that other machines reach, without TLS. Default false.
+	Insecure bool `yaml:"insecure"`
+	// How long requests and streams in flight may take to end at a stop, up to 24h. Default 10s; 0s cuts them off.
+	DrainTimeout time.Duration `yaml:"drain_timeout" min:"0s" max:"24h"`
+	// A lease's lifetime without renewal when the request names none, from 1s to 24h. Default 15m.
+	LeaseTTL time.Duration `yaml:"lease_ttl" min:"1s" max:"24h"`
+	// How long an ended lease is remembered, so that a repeated report counts once, from 1s to 24h. Default 5m.
+	MarkTTL time.Duration `yaml:"mark_ttl" min:"1s" max:"24h"`
+	// The memory for past decisions, in bytes. Default 8388608; 0 keeps none.
+	HistoryBytes int `yaml:"history_bytes" min:"0" max:"17179869184"`
+	// What is told to clients that come while usher stops: when to ask again. Default 1s; 0s means the default.
+	RetryAfter time.Duration `yaml:"retry_after" min:"0s" max:"1h"`
+	// What usher writes to standard error.
+	Log Log `yaml:"log"`
+	// Pings that keep idle connections open.
+	Keepalive Keepalive `yaml:"keepalive"`
+	// Bounds on what clients may have open.
+	Limits Limits `yaml:"limits"`
+}
+
+// Log is what usher writes to standard error.
+type Log struct {
+	// The least severe lines that are written. Reloaded without a restart. Default info.
+	Level string `yaml:"level" allowed:"debug info warn error"`
+	// The form of lines; auto is console on a terminal and json elsewhere. Default auto.
+	Format string `yaml:"format" allowed:"auto console json"`
+}
+
+// Keepalive is about pings on idle connections.
+type Keepalive struct {
+	// How often a client may ping; a faster one is cut off. Default 4s; 0s means the default.
+	MinPingInterval time.Duration `yaml:"min_ping_interval" min:"0s" max:"1h"`
+}
+
+// Limits bounds what clients may have open.
+type Limits struct {
+	// The most metrics streams at a time. Default 1000; 0 means the default.
+	MetricsStreams int `yaml:"metrics_streams" min:"0" max:"1000000"`
+}
+
+// Default gives the configuration of an empty file, without accounts.
+func Default() *Config {
+	return &Config{
+		Policy: Policy{
+			Profile:   "reference",
+			Weights:   Weights{Priority: 1, Load: 1, Queue: 0.7, ErrorRate: 0.8, TTFT: 0.5},
+			TopK:      7,
+			EWMAAlpha: 0.2,
+			Session:   Session{TTL: time.Hour},
+			Response:  Response{TTL: time.Hour},
+			Wait: Waits{
+				Sticky:   StickyWait{Timeout: 45 * time.Second, MaxWaiting: 3},
+				Fallback: FallbackWait{Timeout: 30 * time.Second, MaxWaiting: 100},
+			},
+		},
+		Server: Server{
+			Listen:       []string{"127.0.0.1:7411"},
+			DrainTimeout: 10 * time.Second,
+			LeaseTTL:     15 * time.Minute,
+			MarkTTL:      5 * time.Minute,
+			HistoryBytes: 8 << 20,
+			RetryAfter:   time.Second,
+			Log:          Log{Level: "info", Format: "auto"},
+			Keepalive:    Keepalive{MinPingInterval: 4 * time.Second},
+			Limits:       Limits{MetricsStreams: 1000},
+		},
+	}
+}
+
+// setDefaults fills an account before its fields are read.
+func (a *Account) setDefaults() {
+	a.State, a.Status = "active", "active"
+	a.Schedulable, a.AutoPauseOnExpired = true, true
+}

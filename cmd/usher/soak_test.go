@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+
+	usherv1 "usher.internal/gen/usher/v1"
+)
+
+const (
+	soakWorkers     = 32
+	soakConnections = 8 // every other one is cut at random
+	soakOperations  = 400
+	// The race detector makes each take several times as long.
+	soakRaceOperations = 100
+)
+
+// soakLimits is a pool that its clients fill.
+var soakLimits = map[string]int{"a": 1, "b": 2, "c": 4, "d": 8, "e": 16, "f": 24}
+
+// TestSoak mixes operations of many clients, half of them over connections that are cut, and watches
+// at the clients that no limit is passed and nothing stays in use. USHER_SOAK is how long; without it each client
+// makes a fixed number of operations.
+func TestSoak(t *testing.T) {
+	var lasts time.Duration
+	if text := os.Getenv("USHER_SOAK"); text != "" {
+		var err error
+		if lasts, err = time.ParseDuration(text); err != nil || lasts <= 0 {
+			t.Fatalf("USHER_SOAK is %q: give a duration such as 60s", text)
+		}
+	}
+	s := serve(t, "--config", file(t, soakConfig()))
+	since := time.Now()
+	workers := soakClients(t, s, since)
+
+	operationsEach := soakOperations
+	if raceEnabled {
+		operationsEach = soakRaceOperations
+	}
+	watch := watchUse(t, s)
+	var operations atomic.Int64
+	var all sync.WaitGroup
+	for _, w := range workers {
+		all.Go(func() {
+			for n := 0; lasts > 0 && time.Since(since) < lasts || lasts == 0 && n < operationsEach; n++ {
+				w.step(t.Context())
+				operations.Add(1)
+			}
+			for len(w.live) > 0 {
+				w.forget()
+			}
+		})
+	}
+	all.Wait()
+	took := time.Since(since)
+	watch.awaitNothingInUse(t)
+	for _, w := range workers {
+		w.late(t.Context()) // by now every lease has expired
+	}
+	t.Logf("%d operations in %v", operations.Load(), took.Round(time.Millisecond))
+	judge(t, workers)
+	if text, _ := s.log.state(); strings.Contains(text, "panic") || strings.Contains(text, "DATA RACE") {
+		t.Errorf("usher wrote\n%s", text)
+	}
+}
+
+func soakConfig() string {
+	var b strings.Builder
+	b.WriteString("accounts:\n")
+	for _, id := range slices.Sorted(maps.Keys(soakLimits)) {
+		fmt.Fprintf(&b, "  - {id: %s, max_concurrency: %d, groups: [soak]}\n", id, soakLimits[id])
+	}
+	b.WriteString("server: {listen: ['127.0.0.1:0'], lease_ttl: 1s, drain_timeout: 1s}\n")
+	return b.String()
+}
+
+func soakClients(t *testing.T, s *server, since time.Time) []*worker {
+	t.Helper()
+	var clients []usherv1.SchedulerServiceClient
+	for i := range soakConnections {
+		address := s.addresses[0]
+		if i%2 == 1 {
+			cut := newCutter(t, address)
+			t.Cleanup(func() { t.Logf("%d cuts", cut.cuts.Load()) })
+			address = cut.address()
+		}
+		eager := backoff.Config{BaseDelay: time.Millisecond, Multiplier: 1.5, Jitter: 0.2, MaxDelay: 50 * time.Millisecond}
+		conn := dial(t, address, grpc.WithConnectParams(grpc.ConnectParams{Backoff: eager, MinConnectTimeout: time.Second}),
+			grpc.WithDefaultCallOptions(grpc.WaitForReady(true)))
+		clients = append(clients, usherv1.NewSchedulerServiceClient(conn))
+	}
+	var workers []*worker
+	for i := range soakWorkers {
+		workers = append(workers, &worker{
+			number: i, client: clients[i%len(clients)], since: since, counts: make(map[string]int),
+			random: rand.New(rand.NewPCG(uint64(i), uint64(since.UnixNano()))),
+		})
+	}
+	return workers
+}
+
+func judge(t *testing.T, workers []*worker) {
+	t.Helper()
+	var all []held
+	counts := make(map[string]int)
+	for _, w := range workers {
+		all = append(all, w.held...)
+		for what, n := range w.counts {
+			counts[what] += n
+		}
+		for _, text := range w.wrong {
+			t.Errorf("client %d: %s", w.number, text)
+		}
+	}
+	for _, what := range slices.Sorted(maps.Keys(counts)) {
+		t.Logf("%-45s %d", what, counts[what])
+	}
+	for _, what := range []string{"selected", "full", "release", "duplicate", "late", "cancel", "forget", "lost", "retry"} {
+		if counts[what] == 0 {
+			t.Errorf("the mix had no %q", what)
+		}
+	}
+	for _, text := range checkHeld(t, all, soakLimits) {
+		t.Error(text)
+	}
+}
+
+// useWatch looks at what usher itself says is in use.
+type useWatch struct {
+	metrics usherv1.MetricsServiceClient
+	stop    context.CancelFunc
+	ended   sync.WaitGroup
+	wrong   []string
+	looks   int
+}
+
+func watchUse(t *testing.T, s *server) *useWatch {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	w := &useWatch{metrics: usherv1.NewMetricsServiceClient(s.dial(t)), stop: cancel}
+	w.ended.Go(func() {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			if _, err := w.look(ctx); err != nil && ctx.Err() == nil {
+				w.wrong = append(w.wrong, err.Error())
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+			}
+		}
+	})
+	t.Cleanup(w.end)
+	return w
+}
+
+func (w *useWatch) end() {
+	w.stop()
+	w.ended.Wait()
+}
+
+// look gives how many are in use, and what usher counts as live leases if that is more.
+func (w *useWatch) look(ctx context.Context) (uint64, error) {
+	resp, err := w.metrics.GetMetrics(ctx, &usherv1.GetMetricsRequest{})
+	if err != nil {
+		return 0, err
+	}
+	w.looks++
+	var sum uint64
+	for _, a := range resp.GetSnapshot().GetAccounts() {
+		// A count below zero is a huge one here.
+		if limit := soakLimits[a.GetAccountId()]; int64(a.GetInUse()) > int64(limit) {
+			w.wrong = append(w.wrong, fmt.Sprintf("%s: %d of %d in use", a.GetAccountId(), a.GetInUse(), limit))
+		}
+		sum += uint64(a.GetInUse())
+	}
+	return max(sum, resp.GetSnapshot().GetLeasesLive()), nil
+}
+
+// awaitNothingInUse ends the watch: every lease has to end by itself now.
+func (w *useWatch) awaitNothingInUse(t *testing.T) {
+	t.Helper()
+	w.end()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(patience)
+	for {
+		n, err := w.look(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatalf("%d in use, long after every lease_ttl has passed", n)
+		}
+	}
+	t.Logf("%d looks at what is in use", w.looks)
+	for _, text := range w.wrong {
+		t.Error(text)
+	}
+}
