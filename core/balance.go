@@ -48,7 +48,7 @@ func (r *run) balance(ctx context.Context) (*Lease, error) {
 	}
 	r.first.Grant, r.first.Session, r.first.SessionTTL = r.bound.Grant, r.bound.Session, r.bound.SessionTTL
 	r.first.Ordinals, r.first.Loads = r.view.Ordinals(), r.later
-	r.order(r.loads, true)
+	r.order(r.loads, true, 0)
 	for range maxRaces {
 		taken, err := r.s.store.TakeFirst(ctx, &r.first)
 		if err != nil {
@@ -67,7 +67,7 @@ func (r *run) balance(ctx context.Context) (*Lease, error) {
 			return nil, nil
 		case FirstNone:
 		}
-		if r.order(r.later, false); len(r.first.Order) == 0 {
+		if r.order(r.later, false, 0); len(r.first.Order) == 0 {
 			break
 		}
 	}
@@ -78,7 +78,8 @@ func (r *run) balance(ctx context.Context) (*Lease, error) {
 // order fills the choices: the drawn order, then the others with room in rank order.
 // The first time the drawn ones are tried whatever the loads say, alone if one of them
 // seems to have room; later only who has room by loads that are of one instant.
-func (r *run) order(loads []decide.Load, first bool) {
+// others bounds how many of the others are listed; 0 is all.
+func (r *run) order(loads []decide.Load, first bool, others int) {
 	order, rows := r.first.Order[:0], r.rows[:0]
 	free := false
 	for i := range r.drawn {
@@ -90,7 +91,7 @@ func (r *run) order(loads []decide.Load, first bool) {
 		}
 	}
 	if !first || !free {
-		for _, c := range r.workspace.Rest(loads, 0) {
+		for _, c := range r.workspace.Rest(loads, others) {
 			order, rows = append(order, Choice{Ordinal: c.Ordinal}), append(rows, c.Row)
 		}
 	}
@@ -109,7 +110,7 @@ func (r *run) planFallback(loads []decide.Load) {
 
 // wouldTake gives a lease in name only on whom a real Select would take, or plans a wait.
 func (r *run) wouldTake() *Lease {
-	if r.order(r.loads, false); len(r.first.Order) == 0 {
+	if r.order(r.loads, false, 1); len(r.first.Order) == 0 {
 		r.planFallback(r.loads)
 		return nil
 	}
@@ -117,13 +118,13 @@ func (r *run) wouldTake() *Lease {
 }
 
 // alternates names the next choices after the chosen account: the drawn order, then rank order.
-// Those that are full come too, after those with room: by the time they are asked, that has changed.
+// Of the drawn ones those that are full come too, after all with room: by the time they are asked, that has changed.
 func (r *run) alternates(chosen string) []Alternate {
 	r.rank()
 	if r.workspace.CandidateCount() == 0 {
 		return nil
 	}
-	out := make([]Alternate, 0, r.req.Alternates)
+	out := make([]Alternate, 0, min(r.req.Alternates, r.workspace.CandidateCount()))
 	add := func(row int32) {
 		if a := r.view.Account(int(row)); a.ID != chosen && len(out) < r.req.Alternates {
 			out = append(out, Alternate{Account: a, Upstream: r.view.Upstream(int(row))})

@@ -94,9 +94,9 @@ func (h *history) keepInputs(e *entry, loads []decide.Load, stats []decide.Stat)
 		e.lost = true
 		return
 	}
-	skipped := 0
-	if h.head+n > len(h.samples) {
-		skipped = len(h.samples) - h.head
+	skipped, around := 0, h.head+n > len(h.samples)
+	if around {
+		skipped = len(h.samples) - h.head // 0 when the last one ended with the ring
 	}
 	for h.used+skipped+n > len(h.samples) && h.count > 0 {
 		h.dropOldest()
@@ -104,7 +104,7 @@ func (h *history) keepInputs(e *entry, loads []decide.Load, stats []decide.Stat)
 	if h.used == 0 {
 		h.head, skipped = 0, 0
 	}
-	if skipped > 0 {
+	if around {
 		h.head = 0
 	}
 	h.used += skipped + n

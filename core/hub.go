@@ -92,11 +92,11 @@ type Subscription struct {
 	once   sync.Once
 }
 
-// Subscribe starts a subscription to a snapshot now and then one every interval, which must be positive.
+// Subscribe starts a subscription to a snapshot now and then one every interval; one of 0 or less is a nanosecond.
 func (s *Scheduler) Subscribe(interval time.Duration) *Subscription {
 	h := s.hub
 	h.mu.Lock()
-	sub := &Subscription{hub: h, interval: interval, after: h.number, closed: make(chan struct{})}
+	sub := &Subscription{hub: h, interval: max(interval, 1), after: h.number, closed: make(chan struct{})}
 	h.subs[sub] = struct{}{}
 	h.mu.Unlock()
 	select {

@@ -38,7 +38,7 @@ func (r *run) record(outcome SelectOutcome) {
 		r.s.history.push(&e, nil, nil)
 		return
 	}
-	e.view, e.seed, e.excluded = r.view, r.seed, r.req.Excluded
+	e.view, e.seed, e.excluded = r.view, r.seed, slices.Clone(r.req.Excluded)
 	r.s.history.push(&e, r.loads, r.stats)
 }
 

@@ -100,6 +100,8 @@ func (r *run) do(ctx context.Context) (*Answer, error) {
 	}
 	r.decision.Latency = r.s.clock.Now().Sub(r.started)
 	if err != nil {
+		// Nobody was answered: an error is load balancing's, whoever took.
+		r.hit(decide.LayerLoadBalance)
 		r.record(OutcomeFailed)
 		return nil, err
 	}
@@ -115,10 +117,23 @@ func (r *run) do(ctx context.Context) (*Answer, error) {
 	default:
 		r.record(OutcomeRefused)
 	}
-	if r.req.Explain && r.balanced() {
-		r.answer.Decision.Verdicts = decide.Explain(&r.input, r.drawn)
+	if r.req.Explain {
+		r.answer.Decision.Verdicts = r.verdicts()
 	}
 	return r.answer, nil
+}
+
+// verdicts explains the answer's decision; a repeat's is the first one's, where it is still kept.
+func (r *run) verdicts() []decide.Verdict {
+	switch {
+	case r.decision.Repeated:
+		if x, err := r.s.history.explain(r.decision.ID); err == nil {
+			return x.Record.Decision.Verdicts
+		}
+	case r.balanced():
+		return decide.Explain(&r.input, r.drawn)
+	}
+	return nil
 }
 
 // layers asks the sticky layers, then load balancing. The lease is what was taken or found, if anything was.
@@ -200,7 +215,7 @@ func (r *run) repeat(lease *Lease) {
 	if e, _, _, ok := r.s.history.find(lease.Decision); ok {
 		r.decision = e.record.Decision
 	}
-	r.decision.Latency, r.decision.Repeated = latency, true
+	r.decision.Latency, r.decision.Repeated, r.decision.DryRun = latency, true, r.req.DryRun
 }
 
 // withdraw takes the handing out back, although ctx is over: the store bounds the call itself.
@@ -230,7 +245,7 @@ func (r *run) grant(lease *Lease) {
 		sel.ExpiresAt, sel.TTL = lease.ExpiresAt, lease.ExpiresAt.Sub(lease.GrantedAt)
 		sel.Token = r.s.mint.seal(&ticket{
 			ID: lease.ID, GrantedAt: lease.GrantedAt,
-			Account: lease.Account, Group: lease.Group, Tenant: lease.Tenant, Model: upstream,
+			Account: lease.Account, Group: lease.Group, Tenant: lease.Tenant, Model: lease.Model,
 		})
 	}
 	if r.req.Alternates > 0 && !r.decision.Repeated {

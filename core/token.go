@@ -11,15 +11,16 @@ import (
 
 // A token is a lease's name with what a successor needs to take a report for
 // it, so that no replica has to look it up: version, id, time of the grant,
-// account, group, tenant and upstream model, and a tag over all of it. The tag
-// is GMAC under the store's secret (NIST SP 800-38D): a lease id is used once,
-// so its last 12 bytes serve as the nonce.
+// account, group, tenant and the model as it was asked for, and a tag over all
+// of it. The tag is GMAC under the store's secret (NIST SP 800-38D): a lease id
+// is used once, and what is sealed with it never changes (an upstream model
+// would, with the mapping), so its last 12 bytes serve as the nonce.
 const (
 	tokenVersion = 1
 	tokenHead    = 1 + 16 + 8
 	tokenTag     = 16
 	// maxTokenField bounds account, group, tenant and model, so that a token stays below 1 KiB.
-	maxTokenField = 255
+	maxTokenField = 180
 )
 
 var tokenText = base64.RawURLEncoding.Strict()
@@ -94,7 +95,8 @@ func (m *mint) open(token string) (ticket, bool) {
 		if rest == "" || len(rest) <= int(rest[0]) {
 			return ticket{}, false
 		}
-		*field, rest = rest[1:1+rest[0]], rest[1+rest[0]:]
+		end := 1 + int(rest[0])
+		*field, rest = rest[1:end], rest[end:]
 	}
 	return t, rest == ""
 }
