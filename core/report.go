@@ -10,7 +10,7 @@ import (
 
 // Report applies events in order, in one call to the store; one result each.
 // Idempotent means: each kind of event counts once per lease. It is taken after Close too.
-// Errors means: KindStoreUnavailable, ctx's own; then nothing is known of any event, and all can be sent again.
+// Errors: KindStoreUnavailable, ctx's own; then nothing is known of any event, and all can be sent again.
 func (s *Scheduler) Report(ctx context.Context, events []Event) ([]EventResult, error) {
 	b := s.batches.Get().(*batch)
 	defer b.free(s)
@@ -116,7 +116,7 @@ func (s *Scheduler) learn(e *Event, asked *Settlement, settled *Settled, policy 
 }
 
 // Renew gives leases a whole new lifetime from now; ttl 0 is the scheduler's. One result each. Idempotent.
-// Errors means: KindStoreUnavailable, ctx's own.
+// Errors: KindStoreUnavailable, ctx's own.
 func (s *Scheduler) Renew(ctx context.Context, tokens []string, ttl time.Duration) ([]RenewResult, error) {
 	if ttl <= 0 {
 		ttl = s.leaseTTL

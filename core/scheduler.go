@@ -139,7 +139,7 @@ func (s *Scheduler) Close(ctx context.Context) error {
 }
 
 // Apply replaces accounts and policy as one. What is in use, bound and learned stays. On an error nothing changes.
-// Errors means: KindInvalidPool, KindStoreUnavailable, ctx's own.
+// Errors: KindInvalidPool, KindStoreUnavailable, ctx's own.
 func (s *Scheduler) Apply(ctx context.Context, accounts []pool.Account, policy decide.Policy) error {
 	if err := s.registry.apply(ctx, s.store, accounts, policy); err != nil {
 		return err

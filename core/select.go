@@ -41,7 +41,7 @@ type run struct {
 // Select asks which account takes a request, and holds one of its slots as a lease.
 // It blocks for as long as the store does. With a request id it is idempotent while the
 // lease lives. When ctx ends before it returns, what it took is given back and the error is ctx's.
-// Errors means: KindClosed, KindRequestReleased, KindStoreUnavailable, ctx's own.
+// Errors: KindClosed, KindRequestReleased, KindStoreUnavailable, ctx's own.
 func (s *Scheduler) Select(ctx context.Context, req *Request) (*Answer, error) {
 	if s.closed.Load() {
 		return nil, &Error{Kind: KindClosed, Text: "the scheduler is closed"}
