@@ -1,8 +1,8 @@
 package core
 
 import (
+	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 	"strconv"
 	"strings"
 )
@@ -43,7 +43,10 @@ func (id DecisionID) String() string {
 	if id.Seq == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%08x-%x", id.Replica, id.Seq)
+	var text [8 + 1 + 16]byte
+	b := hex.AppendEncode(text[:0], binary.BigEndian.AppendUint32(nil, id.Replica))
+	b = append(b, '-')
+	return string(strconv.AppendUint(b, id.Seq, 16))
 }
 
 // ParseDecisionID reads what String gave; ok is false for anything else.

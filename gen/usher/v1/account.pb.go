@@ -9,10 +9,15 @@
 //
 // Conventions of the whole package:
 //   - Strings are UTF-8. An id (account, group, tenant, model, owner, request) has at most 128 bytes.
+//   - A request has at most 1 MiB. Clients may ping every 5 s, also without calls under way.
 //   - An unset field means its stated default; a field that this server does not build yet
 //     is answered with UNIMPLEMENTED and named, never ignored.
 //   - gRPC errors are for bad requests, missing rights, draining and faults. That nothing can serve
-//     a request is an answer (wait plan or refusal). UNAVAILABLE means: no usher, fall back.
+//     a request is an answer (wait plan or refusal). UNAVAILABLE means: no usher, fall back. INTERNAL is
+//     a fault in usher: fall back as well, and tell its operator.
+//   - Errors of usher carry google.rpc.ErrorInfo with domain "usher": INVALID_ARGUMENT (and BadRequest, with
+//     every violation), UNIMPLEMENTED_FIELD (metadata "field" names the first such field), REQUEST_RELEASED,
+//     DRAINING, STORE_UNAVAILABLE (both with RetryInfo), DECISION_UNKNOWN and others.
 
 package usherv1
 

@@ -31,7 +31,8 @@ const (
 	Outcome_OUTCOME_UNSPECIFIED Outcome = 0
 	// The upstream answered in full. Error sample 0.
 	Outcome_OUTCOME_SUCCESS Outcome = 1
-	// The account failed: a 5xx, a broken connection. Error sample 1.
+	// The account failed: a 5xx, a broken connection. Error sample 1. Until the outcomes below are built,
+	// also for an account that is limited, overloaded or refuses its credentials; exclude it in the retry.
 	Outcome_OUTCOME_ACCOUNT_ERROR Outcome = 2
 	// The account, or the model on it, is rate-limited. Error sample 1, and a cooldown. Not built yet: UNIMPLEMENTED.
 	Outcome_OUTCOME_RATE_LIMITED Outcome = 3
@@ -169,15 +170,17 @@ const (
 	ReportStatus_REPORT_STATUS_UNSPECIFIED ReportStatus = 0
 	// Applied; for finished and released_unused, the slot is free.
 	ReportStatus_REPORT_STATUS_APPLIED ReportStatus = 1
-	// This kind of event was counted for this lease before; nothing changed.
+	// This first_token or switched was counted for this lease before; nothing changed.
 	ReportStatus_REPORT_STATUS_ALREADY_APPLIED ReportStatus = 2
-	// The lease was given back before; nothing changed.
+	// A finished or released_unused, or a renewal, of a lease that was given back before; nothing changed.
+	// A first_token or switched that comes after the end and did not count before is APPLIED.
 	ReportStatus_REPORT_STATUS_ALREADY_RELEASED ReportStatus = 3
 	// The lease had ended by itself, so nothing was freed; what was reported counted, once.
 	ReportStatus_REPORT_STATUS_LEASE_EXPIRED ReportStatus = 4
 	// The lease is not known and too old to tell whether this was counted; nothing changed.
 	ReportStatus_REPORT_STATUS_LEASE_UNKNOWN ReportStatus = 5
-	// The token was not made by this usher or was altered or cut; nothing changed.
+	// The token was altered or cut, or was made under another key; nothing changed. An usher that keeps
+	// its state in memory makes a new key at each start: after a restart, what was reported for older leases is lost.
 	ReportStatus_REPORT_STATUS_TOKEN_INVALID ReportStatus = 6
 	// No Select of this request_id is known; it is marked as released.
 	ReportStatus_REPORT_STATUS_RELEASE_RECORDED ReportStatus = 7
@@ -246,7 +249,7 @@ const (
 	NackReason_NACK_REASON_SEQUENCE NackReason = 2
 	// It uses a field that is not built yet.
 	NackReason_NACK_REASON_UNIMPLEMENTED NackReason = 3
-	// The store could not take it now; send it again under a new sequence.
+	// The store could not take it now; send it again under a new sequence, a second or so later.
 	NackReason_NACK_REASON_UNAVAILABLE NackReason = 4
 )
 
@@ -665,7 +668,7 @@ type FirstToken struct {
 	// From sending the request upstream to its first token; time stood in line does not belong to it.
 	// Must not be negative; 0 or unset is no sample.
 	TimeToFirstToken *durationpb.Duration `protobuf:"bytes,1,opt,name=time_to_first_token,json=timeToFirstToken,proto3" json:"time_to_first_token,omitempty"`
-	// The id of the response, at most 512 bytes: bound to the account at once. Blank binds nothing.
+	// The id of the response, at most 512 bytes, trimmed: bound to the account at once. Blank binds nothing.
 	ResponseId    string `protobuf:"bytes,2,opt,name=response_id,json=responseId,proto3" json:"response_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -723,7 +726,7 @@ type Finished struct {
 	// As in FirstToken, for callers that report once; ignored when a first_token event counted before.
 	// A failed attempt gives a sample only if a token came.
 	TimeToFirstToken *durationpb.Duration `protobuf:"bytes,2,opt,name=time_to_first_token,json=timeToFirstToken,proto3" json:"time_to_first_token,omitempty"`
-	// The id of the response, at most 512 bytes: bound to the account. Blank binds nothing.
+	// The id of the response, at most 512 bytes, trimmed: bound to the account. Blank binds nothing.
 	ResponseId string `protobuf:"bytes,3,opt,name=response_id,json=responseId,proto3" json:"response_id,omitempty"`
 	// The upstream's HTTP status, from which the outcome is derived. Not built yet: UNIMPLEMENTED.
 	UpstreamStatus *int32 `protobuf:"varint,4,opt,name=upstream_status,json=upstreamStatus,proto3,oneof" json:"upstream_status,omitempty"`
@@ -862,7 +865,8 @@ func (*ReleasedUnused) Descriptor() ([]byte, []int) {
 	return file_usher_v1_report_proto_rawDescGZIP(), []int{5}
 }
 
-// Switched says that the request left this lease's account for another one.
+// Switched says that the request left this lease's account for another one. It counts as told, whatever
+// becomes of the retry, before or after the lease's finished.
 type Switched struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1758,11 +1762,12 @@ func (x *Ack) GetExceptions() []*EventException {
 // EventException is an event that was refused, or that ended in another way than APPLIED.
 type EventException struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The event's sequence as it was sent.
+	// The event's sequence as it was sent, 0 for a message that has none. One that was used before is
+	// told again under that number, with nack.reason SEQUENCE.
 	Sequence uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// Set when the event was taken: its result.
 	Result *ReportResult `protobuf:"bytes,2,opt,name=result,proto3" json:"result,omitempty"`
-	// Set when the event was refused (a nack): why, and nothing was applied.
+	// Set when the event was refused (a nack): why, and nothing was applied. Acks pass nacked events.
 	Nack          *Nack `protobuf:"bytes,3,opt,name=nack,proto3" json:"nack,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1824,7 +1829,8 @@ type Nack struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Why.
 	Reason NackReason `protobuf:"varint,1,opt,name=reason,proto3,enum=usher.v1.NackReason" json:"reason,omitempty"`
-	// The field at fault, as a path from the stream message.
+	// The field at fault, as a path from the stream message (event.event.finished.outcome); in unary calls
+	// paths start at the request (events[1].finished.outcome).
 	Field string `protobuf:"bytes,2,opt,name=field,proto3" json:"field,omitempty"`
 	// For a person to read.
 	Description   string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`

@@ -219,15 +219,16 @@ type SelectRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The pool to choose from; blank means all accounts. An unknown group has no accounts and is refused.
 	Group string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
-	// The caller's hash of the conversation, at most 512 bytes, trimmed; blank means none. Stored hashed, never logged.
+	// The caller's hash of the conversation, at most 512 bytes with its white space, trimmed; blank means none.
+	// Stored hashed, never logged.
 	SessionHash string `protobuf:"bytes,2,opt,name=session_hash,json=sessionHash,proto3" json:"session_hash,omitempty"`
-	// The response that this request continues, at most 512 bytes, trimmed; blank means none.
+	// The response that this request continues, at most 512 bytes with its white space, trimmed; blank means none.
 	PreviousResponseId string `protobuf:"bytes,3,opt,name=previous_response_id,json=previousResponseId,proto3" json:"previous_response_id,omitempty"`
 	// The model as the caller names it; blank means any.
 	Model string `protobuf:"bytes,4,opt,name=model,proto3" json:"model,omitempty"`
 	// What the account must be able to do; unset and HTTP_SSE accept every account.
 	RequiredTransport Transport `protobuf:"varint,5,opt,name=required_transport,json=requiredTransport,proto3,enum=usher.v1.Transport" json:"required_transport,omitempty"`
-	// The provider the account must belong to; blank means any.
+	// The provider the account must belong to, matched exactly, at most 128 bytes; blank means any.
 	Provider string `protobuf:"bytes,6,opt,name=provider,proto3" json:"provider,omitempty"`
 	// Accounts that must not be chosen, at most 1,024: those that failed this request already.
 	ExcludedAccountIds []string `protobuf:"bytes,7,rep,name=excluded_account_ids,json=excludedAccountIds,proto3" json:"excluded_account_ids,omitempty"`
@@ -240,7 +241,10 @@ type SelectRequest struct {
 	// The lease's lifetime without renewal, 1 s to 24 h; unset means the server's lease_ttl (15 min).
 	LeaseTtl *durationpb.Duration `protobuf:"bytes,11,opt,name=lease_ttl,json=leaseTtl,proto3" json:"lease_ttl,omitempty"`
 	// Makes the call safe to retry, unique per tenant and owner name; blank means that each call takes a slot.
-	// A repeated id finds the lease as it was granted; the other fields of the repeat are not compared.
+	// One id is one attempt: while its lease lives, a repeat finds that lease; the repeat's reports are applied, its
+	// other fields are not compared, and alternates are not named again. Once the lease was finished or
+	// released, by whatever call, a Select with the id is refused with REQUEST_RELEASED for the mark's life; after a
+	// wait plan, a refusal or an expired lease the id may be used again.
 	RequestId string `protobuf:"bytes,12,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// How long to stand in line when all is full. Not built yet: UNIMPLEMENTED.
 	Wait *durationpb.Duration `protobuf:"bytes,13,opt,name=wait,proto3" json:"wait,omitempty"`
@@ -250,7 +254,9 @@ type SelectRequest struct {
 	Explain bool `protobuf:"varint,15,opt,name=explain,proto3" json:"explain,omitempty"`
 	// How many next choices to name, 0 to 16.
 	Alternates uint32 `protobuf:"varint,16,opt,name=alternates,proto3" json:"alternates,omitempty"`
-	// Events applied first, at most 64, also when nothing is selected.
+	// Events applied first, at most 64, also when nothing is selected. An invalid or unimplemented one refuses the whole
+	// call and nothing is applied; when the Select fails afterwards (REQUEST_RELEASED, the store), they were
+	// applied and only their results are lost.
 	Reports       []*ReportEvent `protobuf:"bytes,17,rep,name=reports,proto3" json:"reports,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -783,7 +789,10 @@ func (x *LinePlace) GetWokenBy() WakeReason {
 	return WakeReason_WAKE_REASON_UNSPECIFIED
 }
 
-// WaitPlan says where and how long it is worth waiting. It holds and binds nothing by itself.
+// WaitPlan says where and how long it is worth waiting. It holds and binds nothing by itself. Ask again within
+// timeout, under the same request_id if you like: slots come free with every finished request, so
+// a few hundred milliseconds with jitter is a sensible pause. When the decision's layer is a sticky one, other
+// accounts may have room: excluding account_id asks them.
 type WaitPlan struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The account to wait for: the bound one, or the first of the drawn order.

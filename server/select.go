@@ -1,0 +1,42 @@
+package server
+
+import (
+	"context"
+
+	"usher.internal/core"
+	usherv1 "usher.internal/gen/usher/v1"
+)
+
+// schedulerService is SchedulerService. Validation has passed before its methods run.
+type schedulerService struct {
+	usherv1.UnimplementedSchedulerServiceServer
+	server *Server
+}
+
+// Select asks core for an account.
+func (s *schedulerService) Select(ctx context.Context, m *usherv1.SelectRequest) (*usherv1.SelectResponse, error) {
+	answer, err := s.server.opts.Scheduler.Select(ctx, requestFrom(m))
+	if err != nil {
+		return nil, s.server.statusError(ctx, err)
+	}
+	response := responseTo(answer)
+	if ctx.Err() != nil {
+		s.giveBack(ctx, m, answer)
+		return nil, s.server.statusError(ctx, ctx.Err())
+	}
+	return response, nil
+}
+
+// giveBack frees a slot whose answer nobody waits for. With a request id it stays:
+// the lease may be another call's as well, and the caller can find it again.
+func (s *schedulerService) giveBack(ctx context.Context, m *usherv1.SelectRequest, a *core.Answer) {
+	if a.Selection == nil || a.Selection.Token == "" || m.GetRequestId() != "" {
+		return
+	}
+	event := core.Event{Kind: core.EventUnused, Token: a.Selection.Token}
+	// On an error the lease's own end frees it.
+	_, err := s.server.opts.Scheduler.Report(context.WithoutCancel(ctx), []core.Event{event})
+	if err != nil {
+		s.server.log.Info("a cancelled select could not give its slot back")
+	}
+}
