@@ -11,7 +11,7 @@ import (
 const (
 	layerKinds   = int(decide.LayerSession) + 1
 	outcomeKinds = int(OutcomeFailed) + 1
-	refusalKinds = int(RefusedTenantLimit) + 1
+	refusalKinds = int(RefusedWaitTimeout) + 1
 )
 
 // counters are the totals since the start.

@@ -68,6 +68,8 @@ func (n *names) nextLease() (id LeaseID) {
 	return id
 }
 
+func (n *names) nextWaiter() WaiterID { return WaiterID(n.nextLease()) }
+
 func (n *names) nextDecision() DecisionID {
 	return DecisionID{Replica: n.replica, Seq: n.decision.Add(1)}
 }

@@ -16,6 +16,31 @@ type world struct {
 	set    *pool.Set
 	policy *decide.Policy
 	views  views
+	// limits are by ordinal, and noAccount for one that is not in the set.
+	limits []int32
+}
+
+const noAccount = -1
+
+// limit gives an account's slots, 0 for unlimited; false when it is not in the set.
+func (w *world) limit(ordinal int32) (int32, bool) {
+	if int(ordinal) >= len(w.limits) || w.limits[ordinal] == noAccount {
+		return 0, false
+	}
+	return w.limits[ordinal], true
+}
+
+// limitsOf lists a set's limits by ordinal.
+func limitsOf(set *pool.Set) []int32 {
+	var limits []int32
+	for i := range set.Len() {
+		a := set.At(i)
+		for len(limits) <= a.Ordinal {
+			limits = append(limits, noAccount)
+		}
+		limits[a.Ordinal] = a.Limit()
+	}
+	return limits
 }
 
 // registry holds the current world, swapped whole.
@@ -68,7 +93,7 @@ func (r *registry) apply(ctx context.Context, store Base, accounts []pool.Accoun
 		return err
 	}
 	r.roster = roster
-	r.current.Store(&world{number: r.current.Load().number + 1, set: set, policy: &policy})
+	r.current.Store(&world{number: r.current.Load().number + 1, set: set, policy: &policy, limits: limitsOf(set)})
 	return nil
 }
 

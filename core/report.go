@@ -22,7 +22,7 @@ func (s *Scheduler) Report(ctx context.Context, events []Event) ([]EventResult, 
 	clear(settled)
 	b.settled = settled
 	if len(settled) > 0 {
-		if err := s.store.Settle(ctx, b.settlements, settled); err != nil {
+		if err := s.settle(ctx, b.settlements, settled); err != nil {
 			return nil, err
 		}
 	}
@@ -38,6 +38,28 @@ func (s *Scheduler) Report(ctx context.Context, events []Event) ([]EventResult, 
 		s.observer.Reported(events[i].Kind, events[i].Outcome, results[i].Status)
 	}
 	return results, nil
+}
+
+// settle settles, and hands on what that frees. While anybody waits, both are one step.
+func (s *Scheduler) settle(ctx context.Context, events []Settlement, results []Settled) error {
+	l := s.line
+	if l.waits() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		err := s.store.Settle(ctx, events, results)
+		if err == nil {
+			l.handOn(events, results)
+		}
+		return err
+	}
+	err := s.store.Settle(ctx, events, results)
+	if err == nil && l.waits() {
+		// Somebody joined meanwhile, and may not have seen what this freed.
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.handOn(events, results)
+	}
+	return err
 }
 
 // batch is the memory of one Report, used again.

@@ -33,6 +33,10 @@ type Request struct {
 	Explain bool
 	// Alternates is how many next choices to name.
 	Alternates int
+	// Wait is how long to stand in line at most when all is full; 0 is not at all.
+	Wait time.Duration
+	// Priority orders the waiters of one tenant.
+	Priority Priority
 	// Reports are applied first.
 	Reports []Event
 }
@@ -63,6 +67,7 @@ type Selection struct {
 	TTL        time.Duration
 	ExpiresAt  time.Time
 	Alternates []Alternate
+	Line       LinePlace
 }
 
 // Alternate is an account that would have been chosen next. It holds no slot.
@@ -88,8 +93,12 @@ const (
 	RefusedNoAccounts RefusalReason = iota + 1
 	// RefusedNoneEligible means: every account of the group is excluded.
 	RefusedNoneEligible
-	// RefusedTenantLimit means: the tenant holds as many leases as it may.
+	// RefusedTenantLimit means: the tenant holds, or waits for, as many leases as it may.
 	RefusedTenantLimit
+	// RefusedQueueFull means: as many wait for the account as may.
+	RefusedQueueFull
+	// RefusedWaitTimeout means: it stood in line until the time was over.
+	RefusedWaitTimeout
 )
 
 // ReasonCount counts the accounts of a group that one reason excludes.
@@ -107,6 +116,12 @@ type Refusal struct {
 	NextEligibleAt time.Time
 	// RetryAfter is from now to NextEligibleAt; 0 when asking again is not expected to help.
 	RetryAfter time.Duration
+	// Limit is the one that was met, with RefusedQueueFull and RefusedTenantLimit.
+	Limit int
+	// Place is that which was reached in line, from 1; 0 when it never stood there.
+	Place int
+	// EstimatedWait is what a place in line would have meant, by how fast the line moved of late; 0 is unknown.
+	EstimatedWait time.Duration
 }
 
 // Decision says what was chosen and why.

@@ -39,6 +39,9 @@ const (
 	DefaultSweepEvery   = time.Second
 )
 
+// aging is how much longer a waiter of the next lower priority must have stood in line to go first.
+const aging = 10 * time.Second
+
 // Scheduler decides which account takes a request. All methods are safe for concurrent use.
 type Scheduler struct {
 	store    Store
@@ -56,6 +59,7 @@ type Scheduler struct {
 	counters counters
 	history  *history
 	hub      *hub
+	line     *line
 
 	runs    sync.Pool
 	batches sync.Pool
@@ -116,14 +120,17 @@ func (s *Scheduler) start(sweepEvery time.Duration) {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.hub = newHub(s.clock, s.Snapshot)
+	s.line = newLine(s, aging)
 	s.background.Go(func() { s.sweep(ctx, sweepEvery) })
 	s.background.Go(func() { s.hub.run(ctx) })
+	s.background.Go(func() { s.line.attend(ctx) })
 }
 
 // Close stops the background sweep and ends subscriptions, and waits for both until ctx ends. Idempotent.
 // Selects fail with KindClosed from then on; Reports and Renews are still taken.
 func (s *Scheduler) Close(ctx context.Context) error {
 	s.closed.Store(true)
+	s.EndWaits()
 	s.stop()
 	done := make(chan struct{})
 	go func() {
@@ -138,6 +145,10 @@ func (s *Scheduler) Close(ctx context.Context) error {
 	}
 }
 
+// EndWaits ends every Select that stands in line with KindClosed, and lets no other join: a gateway
+// whose usher is about to stop must not wait for it. Idempotent.
+func (s *Scheduler) EndWaits() { s.line.close() }
+
 // Apply replaces accounts and policy as one. What is in use, bound and learned stays. On an error nothing changes.
 // Errors: KindInvalidPool, KindStoreUnavailable, ctx's own.
 func (s *Scheduler) Apply(ctx context.Context, accounts []pool.Account, policy decide.Policy) error {
@@ -145,6 +156,7 @@ func (s *Scheduler) Apply(ctx context.Context, accounts []pool.Account, policy d
 		return err
 	}
 	s.history.current(s.registry.current.Load().set)
+	s.line.poolChanged()
 	return nil
 }
 

@@ -16,8 +16,10 @@ type run struct {
 	view  *pool.View
 	req   *Request
 	// asked is the request as the decision sees it.
-	asked   decide.Request
-	started time.Time
+	asked decide.Request
+	// began is when the Select came, started when the attempt that counts did.
+	began, started time.Time
+	line           LinePlace
 
 	judge     judge
 	bound     BoundTake
@@ -64,19 +66,26 @@ func (s *Scheduler) Select(ctx context.Context, req *Request) (*Answer, error) {
 }
 
 func (r *run) begin(s *Scheduler, req *Request) {
-	r.s, r.req, r.started = s, req, s.clock.Now()
-	r.world = s.registry.current.Load()
+	r.s, r.req, r.began, r.line = s, req, s.clock.Now(), LinePlace{}
 	r.asked = decide.Request{
 		Group: req.Group, SessionHash: strings.TrimSpace(req.SessionHash), ResponseID: strings.TrimSpace(req.PreviousResponseID),
 		Model: req.Model, Transport: req.Transport, Provider: req.Provider, Excluded: req.Excluded,
 	}
+	r.look(r.began)
+	r.decision.ID = s.names.nextDecision()
+	r.answer = &Answer{}
+}
+
+// look makes the run ready to decide over the pool as it is now.
+func (r *run) look(now time.Time) {
+	r.started = now
+	r.world = r.s.registry.current.Load()
 	r.view = r.world.view(r.asked.Query())
 	n := r.view.Len()
 	r.loads, r.later, r.stats = room(r.loads, n), room(r.later, n), room(r.stats, n)
 	r.judge.reset(r.world, &r.asked, r.started)
 	r.ranked, r.seed, r.drawn = false, 0, nil
-	r.decision = Decision{ID: s.names.nextDecision(), Profile: r.world.policy.Profile, DryRun: req.DryRun}
-	r.answer = &Answer{}
+	r.decision = Decision{Profile: r.world.policy.Profile, DryRun: r.req.DryRun}
 }
 
 // free gives the memory back without what it refers to.
@@ -91,14 +100,19 @@ func (r *run) free() {
 
 // do decides, and gives back what was taken if nobody will hear of it.
 func (r *run) do(ctx context.Context) (*Answer, error) {
-	lease, err := r.layers(ctx)
+	lease, err := r.attempt(ctx)
+	if lease == nil && err == nil {
+		if account, limit, most := r.mayWait(ctx); account != nil {
+			lease, err = r.wait(ctx, account, limit, most)
+		}
+	}
 	if err == nil && ctx.Err() != nil {
 		err = ctx.Err()
 		if lease != nil {
 			r.withdraw(ctx, lease)
 		}
 	}
-	r.decision.Latency = r.s.clock.Now().Sub(r.started)
+	r.decision.Latency = r.s.clock.Now().Sub(r.began) - r.line.Time
 	if err != nil {
 		// Nobody was answered: an error is load balancing's, whoever took.
 		r.hit(decide.LayerLoadBalance)
@@ -121,6 +135,17 @@ func (r *run) do(ctx context.Context) (*Answer, error) {
 		r.answer.Decision.Verdicts = r.verdicts()
 	}
 	return r.answer, nil
+}
+
+// attempt goes through the layers; while anybody waits, behind them.
+func (r *run) attempt(ctx context.Context) (*Lease, error) {
+	l := r.s.line
+	if !l.waits() || r.req.DryRun {
+		return r.layers(ctx)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return r.layers(ctx)
 }
 
 // verdicts explains the answer's decision; a repeat's is the first one's, where it is still kept.
@@ -190,7 +215,7 @@ func (r *run) grantFor(ctx context.Context) Grant {
 		Tenant: r.req.Tenant, Group: r.req.Group, Model: r.req.Model,
 		Decision: r.decision.ID,
 		Request:  requestKey(r.req.Tenant, r.req.Owner.Name, r.req.RequestID),
-		TTL:      r.req.LeaseTTL,
+		TTL:      r.req.LeaseTTL, TenantCap: r.world.policy.Tenant(r.req.Tenant).MaxLeases,
 	}
 	if g.TTL <= 0 {
 		g.TTL = r.s.leaseTTL
@@ -225,7 +250,8 @@ func (r *run) withdraw(ctx context.Context, lease *Lease) {
 	}
 	var results [1]Settled
 	back := [1]Settlement{{Kind: SettleWithdrawn, Lease: lease.ID, Account: lease.Account, GrantedAt: lease.GrantedAt}}
-	if err := r.s.store.Settle(context.WithoutCancel(ctx), back[:], results[:]); err != nil {
+	err := r.s.settle(context.WithoutCancel(ctx), back[:], results[:])
+	if err != nil {
 		r.s.logger.Warn("a lease of a cancelled select could not be given back; it ends by its lifetime", "account", lease.Account, "error", err)
 	}
 }
@@ -239,7 +265,7 @@ func (r *run) grant(lease *Lease) {
 	}
 	upstream, _ := account.Models.Map(model)
 	sel := &r.answer.selected
-	sel.Account, sel.Upstream = account, upstream
+	sel.Account, sel.Upstream, sel.Line = account, upstream, r.line
 	r.answer.Selection = sel
 	if !r.req.DryRun {
 		sel.ExpiresAt, sel.TTL = lease.ExpiresAt, lease.ExpiresAt.Sub(lease.GrantedAt)

@@ -40,6 +40,27 @@ type Policy struct {
 	StickyWait         Wait            // on a full account that the request is bound to
 	FallbackWait       Wait            // when load balancing finds nothing free
 	ResponseTransports pool.Transports // what the response layer serves; empty is every transport
+	Tenants            Tenants         // what one tenant may hold and wait for
+}
+
+// TenantLimit bounds one tenant; 0 is no bound.
+type TenantLimit struct {
+	MaxLeases  int // slots held at a time
+	MaxWaiting int // requests in line at a time
+}
+
+// Tenants are the limits by tenant.
+type Tenants struct {
+	Default TenantLimit            // of every tenant without its own; the blank tenant is one
+	ByName  map[string]TenantLimit // not changed once the policy is in use
+}
+
+// Tenant gives a tenant's limits.
+func (p *Policy) Tenant(name string) TenantLimit {
+	if limit, ok := p.Tenants.ByName[name]; ok {
+		return limit
+	}
+	return p.Tenants.Default
 }
 
 // Reference gives the recorded defaults.
