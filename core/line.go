@@ -43,11 +43,12 @@ type class struct {
 // waiter is one Select in line.
 type waiter struct {
 	queue.Waiter[*waiter]
-	run      *run
-	id       WaiterID
-	class    class
-	account  string
-	deadline time.Time
+	run     *run
+	id      WaiterID
+	class   class
+	account string
+	// limit is how long it waits at most.
+	limit time.Duration
 	// done gets what ends the wait, once; whoever takes the waiter out of the queue sends it.
 	done chan served
 }

@@ -100,11 +100,9 @@ func (r *run) free() {
 
 // do decides, and gives back what was taken if nobody will hear of it.
 func (r *run) do(ctx context.Context) (*Answer, error) {
-	lease, err := r.attempt(ctx)
-	if lease == nil && err == nil {
-		if account, limit, most := r.mayWait(ctx); account != nil {
-			lease, err = r.wait(ctx, account, limit, most)
-		}
+	lease, w, err := r.attempt(ctx)
+	if w != nil {
+		lease, err = r.wait(ctx, w)
 	}
 	if err == nil && ctx.Err() != nil {
 		err = ctx.Err()
@@ -135,17 +133,6 @@ func (r *run) do(ctx context.Context) (*Answer, error) {
 		r.answer.Decision.Verdicts = r.verdicts()
 	}
 	return r.answer, nil
-}
-
-// attempt goes through the layers; while anybody waits, behind them.
-func (r *run) attempt(ctx context.Context) (*Lease, error) {
-	l := r.s.line
-	if !l.waits() || r.req.DryRun {
-		return r.layers(ctx)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return r.layers(ctx)
 }
 
 // verdicts explains the answer's decision; a repeat's is the first one's, where it is still kept.

@@ -63,28 +63,80 @@ func (r *run) untilDeadline(ctx context.Context) time.Duration {
 	return left - min(max(left/10, leastMargin), mostMargin)
 }
 
-// wait stands in line. The lease is nil when the wait ended without one; the answer says why then.
-func (r *run) wait(ctx context.Context, account *pool.Account, limit time.Duration, most int) (*Lease, error) {
-	w := &waiter{run: r, id: r.s.names.nextWaiter(), account: account.ID, done: make(chan served, 1)}
-	since := r.s.clock.Now()
-	joined, err := r.s.store.Join(ctx, &Waiter{
-		ID: w.id, Account: w.account, Tenant: r.req.Tenant, TTL: max(limit, 0) + waiterGrace,
-		AccountCap: most, TenantCap: r.world.policy.Tenant(r.req.Tenant).MaxWaiting,
-	})
-	if err != nil {
-		return nil, err
+// attempt goes through the layers, behind those who wait. When nothing is free and the Select may
+// wait, it stands in line afterwards: w is the waiter.
+func (r *run) attempt(ctx context.Context) (lease *Lease, w *waiter, err error) {
+	if !r.s.line.waits() || r.req.DryRun {
+		lease, err = r.layers(ctx)
+		if account, _, _ := r.mayWait(ctx); lease != nil || err != nil || account == nil {
+			return lease, nil, err
+		}
+		// Something may have come free since; who frees it from now on sees this waiter.
+		r.again()
 	}
-	if joined.Status != JoinedLine || most <= 0 {
-		r.leaveStore(ctx, w)
+	l := r.s.line
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.busy.Add(1)
+	if lease, err = r.layers(ctx); lease == nil && err == nil {
+		w, err = r.join(ctx)
+	}
+	if w == nil {
+		l.busy.Add(-1)
+	}
+	return lease, w, err
+}
+
+// join stands in line, if the Select may wait and the line takes it. The line's mu is held.
+func (r *run) join(ctx context.Context) (*waiter, error) {
+	l := r.s.line
+	account, limit, most := r.mayWait(ctx)
+	switch {
+	case account == nil:
+		return nil, nil
+	case l.closed:
+		return nil, errNotServing
+	}
+	w := &waiter{run: r, id: r.s.names.nextWaiter(), account: account.ID, limit: limit, done: make(chan served, 1)}
+	joined := Joined{Status: JoinAccountFull}
+	if most > 0 {
+		var err error
+		joined, err = r.s.store.Join(ctx, &Waiter{
+			ID: w.id, Account: w.account, Tenant: r.req.Tenant, TTL: max(limit, 0) + waiterGrace,
+			AccountCap: most, TenantCap: r.world.policy.Tenant(r.req.Tenant).MaxWaiting,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if joined.Status != JoinedLine {
 		r.refuseLine(joined.Status, most)
 		return nil, nil
 	}
-	lease, in, err := r.join(ctx, w)
-	if !in {
-		r.leaveStore(ctx, w)
-		return lease, err
+	bound := ""
+	if r.decision.Layer != decide.LayerLoadBalance {
+		bound = w.account
 	}
-	out := r.stand(ctx, w, limit)
+	w.class = classFor(r.asked.Query(), r.req.Excluded, bound)
+	w.Value, l.all[w] = w, struct{}{}
+	ticket := queue.Ticket[class]{
+		Class: w.class, Tenant: r.req.Tenant, Priority: r.req.Priority, Arrived: r.began.Sub(r.s.started),
+	}
+	if l.queue.WaitingIn(w.class) == 0 {
+		ticket.Accounts = r.world.accountsOf(w.class)
+	}
+	r.line.JoinedAt = l.queue.Join(&w.Waiter, ticket)
+	select {
+	case l.kick <- struct{}{}:
+	default:
+	}
+	return w, nil
+}
+
+// wait stands in line until the end of it. The lease is nil when the wait ended without one; the answer says why then.
+func (r *run) wait(ctx context.Context, w *waiter) (*Lease, error) {
+	since := r.s.clock.Now()
+	out := r.stand(ctx, w)
 	r.leaveStore(ctx, w)
 	r.line.Time, r.line.Woken = r.s.clock.Now().Sub(since), out.woken
 	if out.lease == nil && out.err == nil {
@@ -93,48 +145,9 @@ func (r *run) wait(ctx context.Context, account *pool.Account, limit time.Durati
 	return out.lease, out.err
 }
 
-// join looks once more under the line's lock, and stands in line if that took nothing.
-func (r *run) join(ctx context.Context, w *waiter) (lease *Lease, in bool, err error) {
-	l := r.s.line
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
-		return nil, false, errNotServing
-	}
-	l.busy.Add(1)
-	r.again()
-	if lease, err = r.layers(ctx); lease != nil || err != nil {
-		l.busy.Add(-1)
-		return lease, false, err
-	}
-	bound := ""
-	if plan := r.answer.WaitPlan; plan != nil && plan.Account.ID != w.account {
-		w.account = plan.Account.ID
-		if err := r.s.store.Move(ctx, w.id, w.account); err != nil {
-			l.busy.Add(-1)
-			return nil, false, err
-		}
-	}
-	if r.decision.Layer != decide.LayerLoadBalance {
-		bound = w.account
-	}
-	w.class = classFor(r.asked.Query(), r.req.Excluded, bound)
-	l.all[w] = struct{}{}
-	r.line.JoinedAt = l.queue.Join(&w.Waiter, queue.Ticket[class]{
-		Class: w.class, Accounts: r.world.accountsOf(w.class), Tenant: r.req.Tenant,
-		Priority: r.req.Priority, Arrived: r.started.Sub(r.s.started),
-	})
-	w.Value = w
-	select {
-	case l.kick <- struct{}{}:
-	default:
-	}
-	return nil, true, nil
-}
-
 // stand waits until the waiter is served, its time is over, or its caller is gone.
-func (r *run) stand(ctx context.Context, w *waiter, limit time.Duration) served {
-	fired, stop := r.s.clock.After(max(limit, 0))
+func (r *run) stand(ctx context.Context, w *waiter) served {
+	fired, stop := r.s.clock.After(max(w.limit, 0))
 	defer stop()
 	var end served
 	select {
@@ -166,7 +179,7 @@ func (r *run) again() {
 	r.answer, r.decision.ID = answer, id
 }
 
-// refuseLine says that the line does not take the Select.
+// refuseLine says that the line does not take the Select. The line's mu is held.
 func (r *run) refuseLine(status JoinStatus, most int) {
 	reason, limit := RefusedQueueFull, most
 	if status == JoinTenantFull {
@@ -175,16 +188,19 @@ func (r *run) refuseLine(status JoinStatus, most int) {
 	r.answer.WaitPlan = nil
 	r.refuse(reason)
 	r.answer.Refusal.Limit = limit
-	r.answer.Refusal.EstimatedWait = r.s.line.estimate(limit)
+	r.answer.Refusal.EstimatedWait = r.s.line.rate.estimate(limit)
 }
 
 // refuseTimeout says that the wait was over before a slot came free.
 func (r *run) refuseTimeout() {
-	l := r.s.line
-	r.answer.WaitPlan, r.answer.Selection = nil, nil
+	r.answer.WaitPlan, r.answer.Refusal = nil, nil
+	r.decision.PreviousHit, r.decision.SessionHit = false, false
 	r.refuse(RefusedWaitTimeout)
 	r.answer.Refusal.Place = r.line.JoinedAt
-	r.answer.Refusal.EstimatedWait = l.estimate(r.line.JoinedAt)
+	l := r.s.line
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r.answer.Refusal.EstimatedWait = l.rate.estimate(r.line.JoinedAt)
 }
 
 // backAt finds the account that may serve first, at the time that the refusal named.
@@ -218,8 +234,4 @@ func (g *grantRate) granted(now time.Time) {
 }
 
 // estimate gives how long a place in line means; 0 when nothing was granted yet.
-func (l *line) estimate(place int) time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return time.Duration(place) * l.rate.mean
-}
+func (g *grantRate) estimate(place int) time.Duration { return time.Duration(place) * g.mean }
