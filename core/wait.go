@@ -12,6 +12,13 @@ import (
 // Priority orders the waiters of one tenant.
 type Priority = queue.Priority
 
+// The priorities; PriorityNormal is the zero value.
+const (
+	PriorityLow    = queue.Low
+	PriorityNormal = queue.Normal
+	PriorityHigh   = queue.High
+)
+
 // LinePlace tells how a Select stood in line. Its zero value is that it did not.
 type LinePlace struct {
 	// JoinedAt is its place when it joined, from 1.

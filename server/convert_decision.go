@@ -62,6 +62,10 @@ func refusalReasonTo(r core.RefusalReason) usherv1.RefusalReason {
 		return usherv1.RefusalReason_REFUSAL_REASON_NONE_ELIGIBLE
 	case core.RefusedTenantLimit:
 		return usherv1.RefusalReason_REFUSAL_REASON_TENANT_LIMIT
+	case core.RefusedQueueFull:
+		return usherv1.RefusalReason_REFUSAL_REASON_QUEUE_FULL
+	case core.RefusedWaitTimeout:
+		return usherv1.RefusalReason_REFUSAL_REASON_WAIT_TIMEOUT
 	}
 	return usherv1.RefusalReason_REFUSAL_REASON_UNSPECIFIED
 }

@@ -30,7 +30,36 @@ func requestFrom(m *usherv1.SelectRequest) *core.Request {
 		Explain:            m.GetExplain(),
 		Alternates:         int(m.GetAlternates()),
 		Reports:            eventsFrom(m.GetReports()),
+		Wait:               m.GetWait().AsDuration(),
+		Priority:           priorityFrom(m.GetPriorityClass()),
 	}
+}
+
+func priorityFrom(c usherv1.PriorityClass) core.Priority {
+	switch c {
+	case usherv1.PriorityClass_PRIORITY_CLASS_LOW:
+		return core.PriorityLow
+	case usherv1.PriorityClass_PRIORITY_CLASS_HIGH:
+		return core.PriorityHigh
+	default:
+		return core.PriorityNormal
+	}
+}
+
+func wakeReasonTo(r core.WakeReason) usherv1.WakeReason {
+	switch r {
+	case core.WokenByRelease:
+		return usherv1.WakeReason_WAKE_REASON_RELEASE
+	case core.WokenByExpiry:
+		return usherv1.WakeReason_WAKE_REASON_EXPIRY
+	case core.WokenByCooldownEnd:
+		return usherv1.WakeReason_WAKE_REASON_COOLDOWN_END
+	case core.WokenByPoolChange:
+		return usherv1.WakeReason_WAKE_REASON_POOL_CHANGE
+	case core.WokenByPoll:
+		return usherv1.WakeReason_WAKE_REASON_POLL
+	}
+	return usherv1.WakeReason_WAKE_REASON_UNSPECIFIED
 }
 
 // reply is a SelectResponse with all that the common answers consist of, in one allocation.
@@ -73,6 +102,10 @@ func (r *reply) setSelection(s *core.Selection) {
 		fillStamp(&r.expires, s.ExpiresAt)
 		to.LeaseExpiresAt = &r.expires
 	}
+	if s.Line.JoinedAt > 0 {
+		to.TimeInLine = span(s.Line.Time)
+		to.Line = &usherv1.LinePlace{JoinedAt: count(s.Line.JoinedAt), WokenBy: wakeReasonTo(s.Line.Woken)}
+	}
 	for i := range s.Alternates {
 		to.Alternates = append(to.Alternates, alternateTo(&s.Alternates[i]))
 	}
@@ -101,6 +134,9 @@ func refusalTo(r *core.Refusal) *usherv1.Refusal {
 		Reason:         refusalReasonTo(r.Reason),
 		NextEligibleAt: stamp(r.NextEligibleAt),
 		RetryAfter:     span(r.RetryAfter),
+		PlaceInLine:    count(r.Place),
+		Limit:          count(r.Limit),
+		EstimatedWait:  span(r.EstimatedWait),
 	}
 	for _, e := range r.Exclusions {
 		out.Exclusions = append(out.Exclusions, &usherv1.ExclusionCount{Reason: reasonTo(e.Reason), Accounts: count(e.Accounts)})

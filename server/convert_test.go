@@ -38,7 +38,8 @@ func TestEveryValueHasAName(t *testing.T) {
 	distinct(t, decide.LayerLoadBalance, decide.LayerSession, layerTo)
 	distinct(t, core.BindingHit, core.BindingDropped, fateTo)
 	distinct(t, core.OutcomeSelected, core.OutcomeFailed, outcomeTo)
-	distinct(t, core.RefusedNoAccounts, core.RefusedTenantLimit, refusalReasonTo)
+	distinct(t, core.RefusedNoAccounts, core.RefusedWaitTimeout, refusalReasonTo)
+	distinct(t, core.WokenByRelease, core.WokenByPoll, wakeReasonTo)
 	distinct(t, core.EventApplied, core.EventReleaseRecorded, statusTo)
 	if reasonTo(decide.None) != 0 || fateTo(core.BindingNone) != 0 {
 		t.Error("nothing has a name on the wire")

@@ -50,6 +50,7 @@ func (s *Server) Drain(ctx context.Context) error {
 func (s *Server) drain(ctx context.Context) error {
 	s.health.Shutdown()
 	s.beginDraining()
+	s.opts.Scheduler.EndWaits()
 	s.awaitIdle(ctx)
 
 	graceful := make(chan struct{})

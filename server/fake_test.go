@@ -32,6 +32,8 @@ func (f *fakeScheduler) Report(ctx context.Context, events []core.Event) ([]core
 	return out, nil
 }
 
+func (f *fakeScheduler) EndWaits() {}
+
 func (f *fakeScheduler) Renew(context.Context, []string, time.Duration) ([]core.RenewResult, error) {
 	return nil, nil
 }

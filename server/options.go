@@ -24,6 +24,8 @@ type Scheduler interface {
 	Report(ctx context.Context, events []core.Event) ([]core.EventResult, error)
 	// Renew gives leases a new lifetime; 0 is the scheduler's. It may block for ctx's time; safe for concurrent use; idempotent.
 	Renew(ctx context.Context, tokens []string, ttl time.Duration) ([]core.RenewResult, error)
+	// EndWaits ends every Select that waits with KindClosed, and lets no other wait. It does not block; safe for concurrent use; idempotent.
+	EndWaits()
 }
 
 // Metrics is what MetricsService needs. core.Scheduler has it.

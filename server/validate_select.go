@@ -1,6 +1,8 @@
 package server
 
 import (
+	"time"
+
 	usherv1 "usher.internal/gen/usher/v1"
 )
 
@@ -8,6 +10,7 @@ const (
 	maxExcluded   = 1024
 	maxReports    = 64
 	maxAlternates = 16
+	maxWait       = time.Hour
 )
 
 func validateSelect(m *usherv1.SelectRequest) error {
@@ -25,6 +28,7 @@ func validateSelect(m *usherv1.SelectRequest) error {
 	c.id(root, "tenant", m.GetTenant())
 	c.enum(root, "priority_class", int32(m.GetPriorityClass()), usherv1.PriorityClass_name)
 	c.span("lease_ttl", m.GetLeaseTtl(), minLeaseTTL, maxLeaseTTL)
+	c.span("wait", m.GetWait(), 0, maxWait)
 	c.id(root, "request_id", m.GetRequestId())
 	if m.GetRequestId() != "" && isBlank(m.GetRequestId()) {
 		c.bad(root, "request_id", "is blank")
@@ -37,12 +41,6 @@ func validateSelect(m *usherv1.SelectRequest) error {
 		for i, e := range m.GetReports() {
 			c.event(place{prefix: "reports", index: i}, e)
 		}
-	}
-	if m.GetPriorityClass() != usherv1.PriorityClass_PRIORITY_CLASS_UNSPECIFIED {
-		c.unimplemented(root, "priority_class")
-	}
-	if m.Wait != nil {
-		c.unimplemented(root, "wait")
 	}
 	return c.err()
 }
@@ -68,6 +66,9 @@ func (c *checker) dryRun(m *usherv1.SelectRequest) {
 	}
 	if m.GetRequestId() != "" {
 		c.bad(root, "request_id", "does not go with dry_run")
+	}
+	if m.GetWait().AsDuration() != 0 {
+		c.bad(root, "wait", "does not go with dry_run")
 	}
 	if len(m.GetReports()) > 0 {
 		c.bad(root, "reports", "do not go with dry_run")

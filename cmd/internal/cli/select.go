@@ -25,6 +25,8 @@ type SelectCmd struct {
 	Tenant           string        `help:"Tenant that scopes bindings and request ids." placeholder:"NAME"`
 	LeaseTTL         time.Duration `name:"lease-ttl" help:"Lifetime of the lease without renewal, 1s to 24h; unset means the server's." placeholder:"DURATION"`
 	RequestID        string        `name:"request-id" help:"Name of this request: asking again with it finds the same lease." placeholder:"ID"`
+	Wait             time.Duration `help:"How long to stand in line when all is full, at most 1h; --timeout must be longer." placeholder:"DURATION"`
+	Priority         string        `help:"Place in line among one tenant's waiters: low, normal or high." placeholder:"CLASS"`
 	DryRun           bool          `help:"Decide, but take and bind nothing."`
 	Explain          bool          `help:"Show what was thought of every account."`
 	Alternates       uint32        `help:"How many next choices to name, 0 to 16." placeholder:"N"`
@@ -84,7 +86,12 @@ func (c *SelectCmd) request() (*usherv1.SelectRequest, error) {
 	if err != nil {
 		return nil, usagef("--transport: %v", err)
 	}
+	priority, err := valueOf(usherv1.PriorityClass(0).Descriptor(), c.Priority)
+	if err != nil {
+		return nil, usagef("--priority: %v", err)
+	}
 	req := &usherv1.SelectRequest{
+		PriorityClass:      usherv1.PriorityClass(priority),
 		Group:              c.Group,
 		SessionHash:        c.Session,
 		PreviousResponseId: c.PreviousResponse,
@@ -100,6 +107,9 @@ func (c *SelectCmd) request() (*usherv1.SelectRequest, error) {
 	}
 	if c.Owner != "" || c.Incarnation != "" {
 		req.Owner = &usherv1.Owner{Name: c.Owner, Incarnation: c.Incarnation}
+	}
+	if c.Wait != 0 {
+		req.Wait = durationpb.New(c.Wait)
 	}
 	if c.LeaseTTL != 0 {
 		req.LeaseTtl = durationpb.New(c.LeaseTTL)

@@ -236,7 +236,7 @@ type SelectRequest struct {
 	Owner *Owner `protobuf:"bytes,8,opt,name=owner,proto3" json:"owner,omitempty"`
 	// The tenant: bindings and request ids are scoped by it; blank is a tenant of its own.
 	Tenant string `protobuf:"bytes,9,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	// The class in line. Not built yet: UNIMPLEMENTED.
+	// The class in line, among the waiters of one tenant.
 	PriorityClass PriorityClass `protobuf:"varint,10,opt,name=priority_class,json=priorityClass,proto3,enum=usher.v1.PriorityClass" json:"priority_class,omitempty"`
 	// The lease's lifetime without renewal, 1 s to 24 h; unset means the server's lease_ttl (15 min).
 	LeaseTtl *durationpb.Duration `protobuf:"bytes,11,opt,name=lease_ttl,json=leaseTtl,proto3" json:"lease_ttl,omitempty"`
@@ -246,7 +246,9 @@ type SelectRequest struct {
 	// released, by whatever call, a Select with the id is refused with REQUEST_RELEASED for the mark's life; after a
 	// wait plan, a refusal or an expired lease the id may be used again.
 	RequestId string `protobuf:"bytes,12,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// How long to stand in line when all is full. Not built yet: UNIMPLEMENTED.
+	// How long to stand in line when all is full, at most 1 h; unset or 0 means not at all. Bounded by the wait plan and by
+	// the call's deadline less a margin in which the answer still arrives (a tenth of the rest, 5 ms to 250 ms).
+	// Excludes dry_run.
 	Wait *durationpb.Duration `protobuf:"bytes,13,opt,name=wait,proto3" json:"wait,omitempty"`
 	// Decide without taking or binding anything. Excludes request_id and reports.
 	DryRun bool `protobuf:"varint,14,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`

@@ -1,0 +1,128 @@
+package server
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"usher.internal/core/decide"
+	usherv1 "usher.internal/gen/usher/v1"
+)
+
+// crowd is Selects that stand in the real line, on one connection.
+type crowd struct {
+	all sync.WaitGroup
+	// answers and errs are guarded by mu.
+	mu      sync.Mutex
+	answers []*usherv1.SelectResponse
+	errs    []error
+}
+
+// gather starts n Selects that wait, and returns when all stand in line.
+func gather(ctx context.Context, tb testing.TB, w *world, n int) *crowd {
+	tb.Helper()
+	c := &crowd{}
+	for range n {
+		c.all.Go(func() {
+			r, err := w.scheduler.Select(ctx, &usherv1.SelectRequest{Wait: durationpb.New(time.Hour)})
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.answers, c.errs = append(c.answers, r), append(c.errs, err)
+		})
+	}
+	for w.waiting(tb) < n {
+		runtime.Gosched()
+	}
+	return c
+}
+
+func (w *world) waiting(tb testing.TB) int {
+	tb.Helper()
+	snap, err := w.core.Snapshot(context.Background())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return snap.Usage.Waiting
+}
+
+// longLine raises the plan's bounds.
+func longLine(tb testing.TB, w *world, limit int) {
+	tb.Helper()
+	policy := decide.Reference()
+	policy.FallbackWait = decide.Wait{Timeout: time.Hour, MaxWaiting: 1 << 20}
+	if err := w.core.Apply(tb.Context(), accounts(1, limit), policy); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func TestTenThousandWaitOnTheConnectionOfAReport(t *testing.T) {
+	w := newWorld(t, nil, Options{})
+	longLine(t, w, 1)
+	token := w.lease(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	c := gather(ctx, t, w, 10_000)
+	r, err := w.scheduler.Report(within(t), report(about(token, succeeded())))
+	if err != nil || r.GetResults()[0].GetStatus() != usherv1.ReportStatus_REPORT_STATUS_APPLIED {
+		t.Errorf("the report was answered %v, %v", r, err)
+	}
+	for w.waiting(t) != 9_999 {
+		runtime.Gosched()
+	}
+	cancel()
+	c.all.Wait()
+	for w.waiting(t) != 0 {
+		runtime.Gosched()
+	}
+	// The one that was served is answered, or gave its slot back when it was cancelled on its way.
+	served := 0
+	for _, r := range c.answers {
+		if s := r.GetSelection(); s != nil {
+			served++
+			if s.GetLine().GetJoinedAt() == 0 || s.GetLine().GetWokenBy() != usherv1.WakeReason_WAKE_REASON_RELEASE {
+				t.Errorf("stood in line as %v", s.GetLine())
+			}
+		}
+	}
+	if held := w.inUse(t); served > 1 || held > served {
+		t.Errorf("%d served, %d in use", served, held)
+	}
+}
+
+func TestWaitEndsBeforeTheCallersDeadline(t *testing.T) {
+	w := newWorld(t, accounts(1, 1), Options{})
+	w.lease(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	r, err := w.scheduler.Select(ctx, &usherv1.SelectRequest{Wait: durationpb.New(30 * time.Second)})
+	if err != nil || r.GetRefusal().GetReason() != usherv1.RefusalReason_REFUSAL_REASON_WAIT_TIMEOUT || r.GetRefusal().GetPlaceInLine() != 1 {
+		t.Errorf("answered %v, %v", r, err)
+	}
+}
+
+func TestDrainEndsWaits(t *testing.T) {
+	w := newWorld(t, accounts(1, 1), Options{})
+	token := w.lease(t)
+	c := gather(t.Context(), t, w, 3)
+	drained := make(chan error, 1)
+	go func() { drained <- w.server.Drain(within(t)) }()
+	c.all.Wait()
+	for _, err := range c.errs {
+		if status.Code(err) != codes.Unavailable {
+			t.Errorf("a waiting Select ended with %v", err)
+		}
+	}
+	// What is held may still be reported, and then the drain is over.
+	if _, err := w.scheduler.Report(within(t), report(about(token, succeeded()))); err != nil {
+		t.Error(err)
+	}
+	if err := await(t, drained); err != nil {
+		t.Error(err)
+	}
+}
