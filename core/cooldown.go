@@ -80,10 +80,10 @@ func limitEnd(retryAfter time.Duration, resetAt time.Time, longest time.Duration
 // the limit ends, by what the upstream said or by the backoff.
 func cooldownOf(o Outcome, scope LimitScope, model string, until time.Time, p *decide.Policy, now time.Time) (Cooldown, bool) {
 	c := Cooldown{Reason: o.Cools()}
-	switch c.Reason {
-	case decide.None:
+	if c.Reason == decide.None {
 		return Cooldown{}, false
-	case decide.AuthFailed:
+	}
+	if c.Reason == decide.AuthFailed {
 		return c, p.AuthFailedPauses // the account as a whole, and no deadline
 	}
 	if scope == ScopeModel {

@@ -58,7 +58,8 @@ func (s *stats) gatherView(v *pool.View, dst []decide.Stat, p *decide.Policy, no
 		var of decide.Stat
 		if int(ordinal) < len(s.models) {
 			if m := findModel(s.models[ordinal], model); m != nil {
-				of = fading.Fade(m.stat, elapsed-m.at)
+				of = m.stat
+				fading.Fade(&of, elapsed-m.at)
 			}
 		}
 		dst[i].TTFT, dst[i].TTFTWeight, dst[i].HasTTFT = of.TTFT, of.TTFTWeight, of.HasTTFT
@@ -81,7 +82,8 @@ func (s *stats) gatherLocked(ordinals []int32, dst []decide.Stat, p *decide.Poli
 	elapsed := now.Sub(s.epoch)
 	for i, ordinal := range ordinals {
 		if int(ordinal) < len(rows) {
-			dst[i] = fading.Fade(rows[ordinal], elapsed-at[ordinal])
+			dst[i] = rows[ordinal]
+			fading.Fade(&dst[i], elapsed-at[ordinal])
 		} else {
 			dst[i] = decide.Stat{}
 		}
@@ -126,7 +128,8 @@ func (s *stats) observe(ordinal int32, sm sample, p *decide.Policy, now time.Tim
 		s.epoch = now
 	}
 	fading, elapsed := p.Fading(), now.Sub(s.epoch)
-	row := fading.Fade(s.rows[ordinal], elapsed-s.at[ordinal])
+	row := s.rows[ordinal]
+	fading.Fade(&row, elapsed-s.at[ordinal])
 	if sm.outcome {
 		row = fading.Observe(row, sm.failed, sm.ttft, p.Alpha)
 	} else {
@@ -157,7 +160,8 @@ func (s *stats) observeModelLocked(ordinal int32, sm sample, p *decide.Policy, e
 		*m = modelStat{model: strings.Clone(sm.model), at: elapsed}
 	}
 	fading := p.Fading()
-	m.stat = fading.ObserveTTFT(fading.Fade(m.stat, elapsed-m.at), sm.ttft, p.Alpha)
+	fading.Fade(&m.stat, elapsed-m.at)
+	m.stat = fading.ObserveTTFT(m.stat, sm.ttft, p.Alpha)
 	m.at = max(elapsed, m.at)
 }
 

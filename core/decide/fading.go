@@ -23,22 +23,19 @@ func (f Fading) On() bool { return f.steps > 0 }
 // forgotten is the weight below which a sample is none.
 const forgotten = 1.0 / 256
 
-// Fade gives the statistics after a silence: both weights halve with every half-life, and what is forgotten is gone.
-func (f Fading) Fade(s Stat, silence time.Duration) Stat {
-	if !f.On() || s == (Stat{}) {
-		return s
+// Fade changes statistics to what a silence leaves of them: both weights halve with every half-life, and what is
+// forgotten is gone.
+func (f Fading) Fade(s *Stat, silence time.Duration) {
+	if !f.On() || !s.HasTTFT && s.ErrorWeight == 0 && s.ErrorRate == 0 {
+		return
 	}
-	left := 1.0
-	if silence > 0 {
-		left = f.left(silence)
-	}
-	if s.ErrorWeight = float32(left * float64(s.ErrorWeight)); !(s.ErrorWeight >= forgotten) {
+	left := f.left(silence)
+	if s.ErrorWeight *= left; !(s.ErrorWeight >= forgotten) {
 		s.ErrorRate, s.ErrorWeight = 0, 0
 	}
-	if s.TTFTWeight = float32(left * float64(s.TTFTWeight)); !(s.TTFTWeight >= forgotten) {
+	if s.TTFTWeight *= left; !(s.TTFTWeight >= forgotten) {
 		s.TTFT, s.TTFTWeight, s.HasTTFT = 0, 0, false
 	}
-	return s
 }
 
 // Observe gives the statistics after one more report; s is faded to its time. Without a half-life it is
@@ -85,32 +82,37 @@ func share(weight float32) float64 {
 	return float64(weight)
 }
 
-// fadeSteps is the number of steps into which the table divides a half-life.
-const fadeSteps = 256
-
-// mostHalvings is the number of half-lives after which nothing is left.
-const mostHalvings = 32
+// fadeSteps is the number of steps into which the table divides a half-life; after so many halvings even the
+// greatest weight is forgotten.
+const (
+	fadeSteps = 64
+	halvings  = 8
+)
 
 // halving[i] is 2^(−i/fadeSteps): by roots and products alone, which are the same to the bit everywhere.
-var halving = func() (t [fadeSteps + 1]float64) {
+var halving = func() (t [halvings*fadeSteps + 1]float32) {
 	root := 0.5
 	for n := 1; n < fadeSteps; n *= 2 {
 		root = math.Sqrt(root)
 	}
-	t[0], t[fadeSteps] = 1, 0.5
-	for i := 1; i < fadeSteps; i++ {
-		t[i] = t[i-1] * root
+	power := 1.0
+	for i := range t {
+		t[i] = float32(power)
+		power *= root
 	}
 	return t
 }()
 
-// left gives the share of a weight that a silence leaves, silence > 0.
-func (f Fading) left(silence time.Duration) float64 {
+// left gives the share of a weight that a silence leaves; between two steps it is a straight line.
+func (f Fading) left(silence time.Duration) float32 {
 	x := float64(float64(silence) * f.steps)
-	if !(x < mostHalvings*fadeSteps) {
+	if !(x < halvings*fadeSteps) {
 		return 0
 	}
-	n := uint(x)
-	from, to := halving[n%fadeSteps], halving[n%fadeSteps+1]
-	return (from + float64((x-float64(int(n)))*(to-from))) / float64(int64(1)<<(n/fadeSteps))
+	if !(x > 0) {
+		return 1
+	}
+	i := int(x)
+	from, to := halving[i], halving[i+1]
+	return from + float32(float32(x-float64(i))*(to-from))
 }
