@@ -22,14 +22,15 @@ type lesson struct {
 // lesson reads an event of a lease.
 func (s *Scheduler) lesson(e *Event, t *ticket, w *world, now time.Time) lesson {
 	l := lesson{outcome: e.Outcome, granted: t.GrantedAt}
+	answered := e.Kind == EventFinished && (e.UpstreamStatus != 0 || e.UpstreamCode != "")
+	ailing := e.Kind == EventFinished && (answered || e.Outcome.Cools() != decide.None)
+	if !ailing && !w.policy.TTFTPerModel && !s.colds.any() {
+		return l // the most frequent event looks nothing up
+	}
 	account, _ := w.set.Lookup(t.Account)
 	scope := e.Scope
-	if e.Kind == EventFinished && (e.UpstreamStatus != 0 || e.UpstreamCode != "") {
-		provider := ""
-		if account != nil {
-			provider = account.Provider
-		}
-		meant := s.outcomes.Load().Resolve(provider, e.UpstreamStatus, e.UpstreamCode)
+	if answered {
+		meant := s.meaning(e, account)
 		if l.outcome == 0 {
 			l.outcome = meant.Outcome
 		}
@@ -37,14 +38,20 @@ func (s *Scheduler) lesson(e *Event, t *ticket, w *world, now time.Time) lesson 
 			scope = meant.Scope
 		}
 	}
-	cools := e.Kind == EventFinished && l.outcome.Cools() != decide.None
-	if cools || w.policy.TTFTPerModel || s.colds.any() {
-		l.model = upstreamOf(account, t.Model)
-	}
-	if cools {
+	l.model = upstreamOf(account, t.Model)
+	if ailing && l.outcome.Cools() != decide.None {
 		l.cooling(s, scope, e, t.Account, w.policy, now)
 	}
 	return l
+}
+
+// meaning reads the upstream's answer by the table; a is nil when the account is not known any more.
+func (s *Scheduler) meaning(e *Event, a *pool.Account) Meaning {
+	provider := ""
+	if a != nil {
+		provider = a.Provider
+	}
+	return s.outcomes.Load().Resolve(provider, e.UpstreamStatus, e.UpstreamCode)
 }
 
 // cooling adds the cooldown that the outcome asks for.

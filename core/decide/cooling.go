@@ -178,9 +178,9 @@ func NeedsProbe(c *Cold, upstream string, now time.Time) bool {
 
 func (d Deadline) passed(now time.Time) bool { return passed(d.Until, now) }
 
-// cools tells that the whole account cools for a reason.
+// cools tells that the whole account cools for a reason; c is not nil.
 func (c *Cold) cools(reason Reason, now time.Time) bool {
-	return c != nil && c.account.Reason == reason && now.Before(c.account.Until)
+	return c.account.Reason == reason && now.Before(c.account.Until)
 }
 
 // end gives the end of the whole account's cooldown if it was set for a reason.

@@ -4,7 +4,7 @@ package decide
 // group, that a session bound to it had better be served elsewhere. What little or old samples say is
 // discounted. It costs at most one pass over the group.
 func Escapes(stat Stat, group []Stat, p *Policy) bool {
-	fading := p.Fading().On()
+	fading := p.HalfLife > 0
 	errors, first := 1.0, 1.0
 	if fading {
 		errors, first = share(stat.ErrorWeight), share(stat.TTFTWeight)

@@ -27,11 +27,11 @@ func judge(a *pool.Account, c *Cold, f *Fitness, upstream string, mapped bool, n
 		return ModelUnmapped, time.Time{}
 	case !a.Transports.Serve(f.Query.Transport):
 		return Transport, time.Time{}
-	case now.Before(a.OverloadedUntil) || c.cools(Overloaded, now):
+	case now.Before(a.OverloadedUntil) || c != nil && c.cools(Overloaded, now):
 		return Overloaded, latest(a.OverloadedUntil, c.end(Overloaded))
-	case now.Before(a.RateLimitedUntil) || c.cools(RateLimited, now):
+	case now.Before(a.RateLimitedUntil) || c != nil && c.cools(RateLimited, now):
 		return RateLimited, latest(a.RateLimitedUntil, c.end(RateLimited))
-	case c.cools(QuotaExhausted, now):
+	case c != nil && c.cools(QuotaExhausted, now):
 		return QuotaExhausted, c.end(QuotaExhausted)
 	case !a.InGroup(f.Query.Group):
 		return OutsideGroup, time.Time{}

@@ -22,7 +22,7 @@ func (w *Workspace) prepare(in *Input) {
 	w.candidates = sized(w.candidates, n)
 	w.scores = sized(w.scores, n)
 	w.spread = newSpread()
-	w.spread.fading = in.Policy.Fading().On()
+	w.spread.fading = in.Policy.HalfLife > 0
 }
 
 // markExcluded marks the caller's exclusions, so that each row costs one look; false when there are none.
