@@ -255,6 +255,15 @@ func TestStatsFade(t *testing.T) {
 	if got[0] != (decide.Stat{}) || s.accounts() != 2 {
 		t.Errorf("after hours: %+v", got[0])
 	}
+	// What was learned hours ago does not outweigh what is learned now.
+	for range 20 {
+		observe(2, true, 0, 0)
+	}
+	observe(2, false, 0, 3*time.Hour)
+	s.gather([]int32{2}, got, &p, coldStart.Add(3*time.Hour))
+	if got[0].ErrorRate != 0 || got[0].ErrorWeight != 0.2 {
+		t.Errorf("a success after hours: %+v", got[0])
+	}
 	// The clock of an older report does not make newer samples younger.
 	observe(1, false, 10, 20*time.Minute)
 	observe(1, false, 10, time.Minute)
@@ -310,6 +319,29 @@ func TestModelStatsBounded(t *testing.T) {
 	if len(kept) != maxModelStats || findModel(kept, "busy") == nil || findModel(kept, fmt.Sprint("m", 5*maxModelStats-1)) == nil ||
 		findModel(kept, "m0") != nil || len(s.models) != 4 {
 		t.Errorf("%d of %d: %+v", len(kept), len(s.models), kept)
+	}
+}
+
+// TestColdsAreCharged: a history pays for the cold rows of its records, and gets all of it back.
+func TestColdsAreCharged(t *testing.T) {
+	set, err := pool.NewSet([]pool.Account{{ID: "a"}, {ID: "b", Ordinal: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, view := newHistory(1<<20), set.View(pool.Query{})
+	cold := (*decide.Cold)(nil).Cooled("m", coldStart, decide.RateLimited)
+	charged := func(colds []*decide.Cold) int {
+		h.push(&entry{view: view, colds: coldRows(colds)}, make([]decide.Load, 2), make([]decide.Stat, 2))
+		bytes := h.held.bytes
+		h.dropOldest()
+		if h.held.bytes != 0 {
+			t.Errorf("%d bytes are left", h.held.bytes)
+		}
+		return bytes
+	}
+	none, one, both := charged(nil), charged([]*decide.Cold{cold, nil}), charged([]*decide.Cold{cold, cold.RefusedAuth()})
+	if one < none+100 || both < one+100 {
+		t.Errorf("charged %d, %d, %d", none, one, both)
 	}
 }
 
