@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"usher.internal/core/decide"
@@ -16,9 +17,10 @@ func (r *run) rank() {
 		return
 	}
 	r.ranked = true
-	r.s.stats.gather(r.view.Ordinals(), r.stats)
+	r.s.stats.gatherView(r.view, r.stats, r.world.policy, r.started)
 	r.input = decide.Input{
-		View: r.view, Loads: r.loads, Stats: r.stats, Request: &r.asked, Policy: r.world.policy, Now: r.started,
+		View: r.view, Loads: r.loads, Stats: r.stats, Colds: r.s.colds.gather(r.view.Ordinals(), &r.colds),
+		Request: &r.asked, Policy: r.world.policy, Now: r.started,
 	}
 	r.workspace.Rank(&r.input)
 	if r.workspace.CandidateCount() == 0 {
@@ -66,6 +68,7 @@ func (r *run) balance(ctx context.Context) (*Lease, error) {
 			r.refuse(RefusedTenantLimit)
 			return nil, nil
 		case FirstNone:
+			r.passProbes()
 		}
 		if r.order(r.later, false, 0); len(r.first.Order) == 0 {
 			break
@@ -86,17 +89,35 @@ func (r *run) order(loads []decide.Load, first bool, others int) {
 		c := &r.drawn[i]
 		open := r.hasRoom(loads, c.Row)
 		free = free || open
-		if open || first {
-			order, rows = append(order, Choice{Ordinal: c.Ordinal}), append(rows, c.Row)
+		if (open || first) && !r.probeOut(c.Row) {
+			order, rows = append(order, r.choice(c)), append(rows, c.Row)
 		}
 	}
 	if !first || !free {
-		for _, c := range r.workspace.Rest(loads, others) {
-			order, rows = append(order, Choice{Ordinal: c.Ordinal}), append(rows, c.Row)
+		rest := r.workspace.Rest(loads, others)
+		for i := range rest {
+			if c := &rest[i]; !r.probeOut(c.Row) {
+				order, rows = append(order, r.choice(c)), append(rows, c.Row)
+			}
 		}
 	}
 	r.first.Order, r.rows = order, rows
 }
+
+func (r *run) choice(c *decide.Candidate) Choice {
+	return Choice{Ordinal: c.Ordinal, Probe: r.workspace.NeedsProbe(c.Row)}
+}
+
+// passProbes notes who was not taken although it has room: its one probe is out.
+func (r *run) passProbes() {
+	for i := range r.first.Order {
+		if row := r.rows[i]; r.first.Order[i].Probe && r.hasRoom(r.later, row) {
+			r.probing = append(r.probing, row)
+		}
+	}
+}
+
+func (r *run) probeOut(row int32) bool { return slices.Contains(r.probing, row) }
 
 func (r *run) hasRoom(loads []decide.Load, row int32) bool {
 	limit := r.view.Rows()[row].Limit
@@ -154,6 +175,9 @@ func (r *run) refuse(reason RefusalReason) {
 		return
 	}
 	r.input.View, r.input.Request, r.input.Policy, r.input.Now = r.view, &r.asked, r.world.policy, r.started
+	if !r.ranked {
+		r.input.Colds = r.s.colds.gather(r.view.Ordinals(), &r.colds)
+	}
 	counts, next := decide.CountReasons(&r.input)
 	f.Exclusions = mostFirst(&counts)
 	if next != nil && reason == RefusedNoneEligible {

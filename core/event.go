@@ -2,24 +2,6 @@ package core
 
 import "time"
 
-// Outcome says how a request ended.
-type Outcome uint8
-
-const (
-	// OutcomeSuccess means: the upstream answered in full.
-	OutcomeSuccess Outcome = iota + 1
-	// OutcomeAccountError means: the account failed (5xx, connection).
-	OutcomeAccountError
-	// OutcomeUpstreamTimeout means: the upstream did not answer in time.
-	OutcomeUpstreamTimeout
-	// OutcomeClientError means: the request itself was at fault.
-	OutcomeClientError
-	// OutcomeCancelled means: the caller cancelled.
-	OutcomeCancelled
-	// OutcomeCallerTimeout means: the caller's own time ran out.
-	OutcomeCallerTimeout
-)
-
 // EventKind is what happened to a leased request.
 type EventKind uint8
 
@@ -41,8 +23,17 @@ type Event struct {
 	Token string
 	// Request names a Select by its own id, for callers that never saw the answer.
 	Request RequestRef
-	// Outcome is read for EventFinished.
+	// Outcome is read for EventFinished; 0 is told by UpstreamStatus and UpstreamCode.
 	Outcome Outcome
+	// UpstreamStatus is the upstream's HTTP status, 0 for none; UpstreamCode its error code or type.
+	UpstreamStatus int
+	UpstreamCode   string
+	// RetryAfter is how long the upstream asks to stay away, ResetAt when its limit ends; the later of the two
+	// counts, zero is none.
+	RetryAfter time.Duration
+	ResetAt    time.Time
+	// Scope is what the upstream's limit covers.
+	Scope LimitScope
 	// TTFT is the time to first token, time in line left out; 0 or less is no sample.
 	TTFT time.Duration
 	// ResponseID is bound to the lease's account; blank binds nothing.

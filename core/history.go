@@ -43,6 +43,8 @@ type entry struct {
 	excluded []string
 	seed     uint64
 	members  int
+	// colds are what was cold, of few rows or of none.
+	colds []coldRow
 	// at and rows say where the inputs are; lost says that they did not fit.
 	at, rows int
 	lost     bool
@@ -198,6 +200,7 @@ func (h *history) explain(id DecisionID) (*Explanation, error) {
 	q := e.view.Query()
 	in := decide.Input{
 		View: e.view, Loads: loads, Stats: stats, Policy: e.policy, Now: e.now,
+		Colds:   e.allColds(),
 		Request: &decide.Request{Group: q.Group, Model: q.Model, Provider: q.Provider, Transport: q.Transport, Excluded: e.excluded},
 	}
 	var w decide.Workspace

@@ -3,6 +3,7 @@ package core
 import (
 	"unsafe"
 
+	"usher.internal/core/decide"
 	"usher.internal/core/pool"
 )
 
@@ -37,7 +38,7 @@ func (h *held) over() bool {
 }
 
 func (h *held) add(e *entry) {
-	h.bytes += excludedBytes(e)
+	h.bytes += excludedBytes(e) + coldBytes(e)
 	if h.views[e.view]++; h.views[e.view] > 1 {
 		return
 	}
@@ -49,7 +50,7 @@ func (h *held) add(e *entry) {
 }
 
 func (h *held) remove(e *entry) {
-	h.bytes -= excludedBytes(e)
+	h.bytes -= excludedBytes(e) + coldBytes(e)
 	if h.views[e.view]--; h.views[e.view] > 0 {
 		return
 	}
@@ -70,6 +71,50 @@ func excludedBytes(e *entry) int {
 	n := 0
 	for _, id := range e.excluded {
 		n += len(id) + 16
+	}
+	return n
+}
+
+// coldRow is a row of a view whose account was cold.
+type coldRow struct {
+	cold *decide.Cold
+	row  int32
+}
+
+// coldRows gives the rows that were cold; nil when none was.
+func coldRows(colds []*decide.Cold) []coldRow {
+	var out []coldRow
+	for i, c := range colds {
+		if c != nil {
+			out = append(out, coldRow{c, int32(i)})
+		}
+	}
+	return out
+}
+
+// allColds puts them back beside all rows.
+func (e *entry) allColds() []*decide.Cold {
+	if len(e.colds) == 0 {
+		return nil
+	}
+	out := make([]*decide.Cold, e.view.Len())
+	for _, c := range e.colds {
+		out[c.row] = c.cold
+	}
+	return out
+}
+
+const (
+	// A Cold may be shared by many records; each is charged for it as if it were alone.
+	coldBytesEach = int(unsafe.Sizeof(decide.Cold{}))
+	// coldModelBytes is a model's deadline with its name.
+	coldModelBytes = 48 + 64
+)
+
+func coldBytes(e *entry) int {
+	n := cap(e.colds) * int(unsafe.Sizeof(coldRow{}))
+	for _, c := range e.colds {
+		n += coldBytesEach + c.cold.Models()*coldModelBytes
 	}
 	return n
 }

@@ -34,6 +34,9 @@ func (r *run) record(outcome SelectOutcome) {
 		},
 		policy: r.world.policy, now: r.started, members: r.view.Members(),
 	}
+	if r.balanced() {
+		e.colds = coldRows(r.input.Colds)
+	}
 	if !r.balanced() {
 		r.s.history.push(&e, nil, nil)
 		return

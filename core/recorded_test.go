@@ -70,7 +70,7 @@ func (r *recordedWorld) report(s conformance.Sample) {
 	if s.FirstTokenMS != nil {
 		sm.ttft = float64(*s.FirstTokenMS)
 	}
-	r.s.stats.observe(r.s.registry.ordinal(s.AccountID), sm, r.s.registry.current.Load().policy.Alpha)
+	r.s.stats.observe(r.s.registry.ordinal(s.AccountID), sm, r.s.registry.current.Load().policy, r.clock.now)
 }
 
 // know tells the store what the keys of a request stand for.
@@ -255,7 +255,7 @@ func (r *recordedWorld) learned() []conformance.StatEntry {
 	stat := make([]decide.Stat, 1)
 	for i := range r.world.Accounts {
 		id := r.world.Accounts[i].ID
-		r.s.stats.gather([]int32{r.s.registry.ordinal(id)}, stat)
+		r.s.stats.gather([]int32{r.s.registry.ordinal(id)}, stat, r.s.registry.current.Load().policy, r.clock.now)
 		out = append(out, conformance.NewStatEntry(id, stat[0]))
 	}
 	return out

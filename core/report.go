@@ -14,9 +14,9 @@ import (
 func (s *Scheduler) Report(ctx context.Context, events []Event) ([]EventResult, error) {
 	b := s.batches.Get().(*batch)
 	defer b.free(s)
-	policy := s.registry.current.Load().policy
+	world, now := s.registry.current.Load(), s.clock.Now()
 	for i := range events {
-		b.add(s, &events[i], policy)
+		b.add(s, &events[i], world, now)
 	}
 	settled := room(b.settled, len(b.settlements))
 	clear(settled)
@@ -29,13 +29,15 @@ func (s *Scheduler) Report(ctx context.Context, events []Event) ([]EventResult, 
 	results := make([]EventResult, len(events))
 	next := 0
 	for i := range events {
+		outcome := events[i].Outcome
 		if !b.valid[i] {
 			results[i] = EventResult{Status: EventTokenInvalid}
 		} else {
-			results[i] = s.learn(&events[i], &b.settlements[next], &settled[next], policy)
+			outcome = b.lessons[next].outcome
+			results[i] = s.learn(&events[i], b, next, world.policy, now)
 			next++
 		}
-		s.observer.Reported(events[i].Kind, events[i].Outcome, results[i].Status)
+		s.observer.Reported(events[i].Kind, outcome, results[i].Status)
 	}
 	return results, nil
 }
@@ -64,19 +66,23 @@ func (s *Scheduler) settle(ctx context.Context, events []Settlement, results []S
 
 // batch is the memory of one Report, used again.
 type batch struct {
+	// settlements, settled and lessons are aligned: one of each for every valid event.
 	settlements []Settlement
 	settled     []Settled
+	lessons     []lesson
 	valid       []bool
 }
 
 func (b *batch) free(s *Scheduler) {
 	clear(b.settlements)
-	b.settlements, b.valid = b.settlements[:0], b.valid[:0]
+	clear(b.lessons)
+	b.settlements, b.lessons, b.valid = b.settlements[:0], b.lessons[:0], b.valid[:0]
 	s.batches.Put(b)
 }
 
 // add turns an event into what the store is to do about it.
-func (b *batch) add(s *Scheduler, e *Event, policy *decide.Policy) {
+func (b *batch) add(s *Scheduler, e *Event, w *world, now time.Time) {
+	l := lesson{outcome: e.Outcome}
 	settlement := Settlement{Kind: settleKind(e.Kind)}
 	valid := true
 	if e.Token == "" {
@@ -87,14 +93,15 @@ func (b *batch) add(s *Scheduler, e *Event, policy *decide.Policy) {
 			settlement.Lease, settlement.Account, settlement.GrantedAt = t.ID, t.Account, t.GrantedAt
 			settlement.Sample = e.TTFT > 0
 			settlement.Bind = bindingKey(keyResponse, t.Tenant, t.Group, strings.TrimSpace(e.ResponseID))
-			if settlement.BindTTL = policy.ResponseTTL; settlement.BindTTL <= 0 {
-				settlement.BindTTL = decide.DefaultTTL
+			settlement.BindTTL, _ = w.ttls()
+			if l = s.lesson(e, &t, w, now); !l.cool.Until.IsZero() {
+				settlement.Cool = l.cool
 			}
 		}
 	}
 	b.valid = append(b.valid, valid)
 	if valid {
-		b.settlements = append(b.settlements, settlement)
+		b.settlements, b.lessons = append(b.settlements, settlement), append(b.lessons, l)
 	}
 }
 
@@ -111,19 +118,21 @@ func settleKind(k EventKind) SettleKind {
 	return SettleUnused
 }
 
-// learn takes in what an event that counts teaches.
-func (s *Scheduler) learn(e *Event, asked *Settlement, settled *Settled, policy *decide.Policy) EventResult {
+// learn takes in what the batch's event number n teaches, if it counts.
+func (s *Scheduler) learn(e *Event, b *batch, n int, p *decide.Policy, now time.Time) EventResult {
+	settled, l := &b.settled[n], &b.lessons[n]
 	result := EventResult{Status: settled.Status, Account: settled.Account, Bound: settled.Bound}
 	if result.Account == "" {
-		result.Account = asked.Account
+		result.Account = b.settlements[n].Account
 	}
 	if settled.Status != EventApplied && settled.Status != EventExpired {
 		return result
 	}
-	var sm sample
+	sm := sample{model: l.model}
 	switch e.Kind {
 	case EventFinished:
-		sm = sampleOf(e.Outcome)
+		sm.outcome, sm.failed = l.outcome.Sampled()
+		s.cool(result.Account, l, now)
 	case EventSwitched:
 		s.counters.switched()
 	case EventFirstToken, EventUnused:
@@ -132,9 +141,23 @@ func (s *Scheduler) learn(e *Event, asked *Settlement, settled *Settled, policy 
 		sm.ttft = float64(e.TTFT) / float64(time.Millisecond)
 	}
 	if sm.outcome || sm.ttft > 0 {
-		s.stats.observe(s.registry.ordinal(result.Account), sm, policy.Alpha)
+		s.stats.observe(s.registry.ordinal(result.Account), sm, p, now)
 	}
 	return result
+}
+
+// cool takes in what an end that counted says about when its account may serve again.
+func (s *Scheduler) cool(account string, l *lesson, now time.Time) {
+	switch {
+	case l.outcome == OutcomeSuccess && s.colds.any():
+		s.colds.succeeded(s.registry.ordinal(account), l.model, now)
+	case l.cool.Account != "":
+		ordinal := s.registry.ordinal(account)
+		s.colds.set(ordinal, &l.cool)
+		if l.overload {
+			s.colds.overloaded(ordinal, l.granted, now)
+		}
+	}
 }
 
 // Renew gives leases a whole new lifetime from now; ttl 0 is the scheduler's. One result each. Idempotent.

@@ -25,6 +25,8 @@ type Options struct {
 	LeaseTTL time.Duration
 	// HistoryBytes bounds the memory of past decisions; 0 is DefaultHistoryBytes, negative keeps none.
 	HistoryBytes int
+	// Outcomes says what upstreams' answers mean; nil is the shipped table.
+	Outcomes *OutcomeTable
 	// SweepEvery is the pause between sweeps; 0 is DefaultSweepEvery.
 	SweepEvery time.Duration
 	// Entropy gives unpredictable words, for ids and for the draw of requests without an anchor;
@@ -56,6 +58,8 @@ type Scheduler struct {
 	mint     *mint
 	registry *registry
 	stats    stats
+	colds    colds
+	outcomes atomic.Pointer[OutcomeTable]
 	counters counters
 	history  *history
 	hub      *hub
@@ -100,6 +104,13 @@ func New(ctx context.Context, opts Options) (*Scheduler, error) {
 	if s.leaseTTL <= 0 {
 		s.leaseTTL = DefaultLeaseTTL
 	}
+	s.colds.start(s.names.prefix)
+	if opts.Outcomes == nil {
+		if opts.Outcomes, err = NewOutcomeTable(nil); err != nil {
+			return nil, err
+		}
+	}
+	s.outcomes.Store(opts.Outcomes)
 	historyBytes, sweepEvery := opts.HistoryBytes, opts.SweepEvery
 	if historyBytes == 0 {
 		historyBytes = DefaultHistoryBytes
@@ -159,6 +170,9 @@ func (s *Scheduler) Apply(ctx context.Context, accounts []pool.Account, policy d
 	s.line.poolChanged()
 	return nil
 }
+
+// UseOutcomes replaces the table that says what upstreams' answers mean.
+func (s *Scheduler) UseOutcomes(t *OutcomeTable) { s.outcomes.Store(t) }
 
 // Decisions lists recent decisions of this replica, newest first.
 func (s *Scheduler) Decisions(filter DecisionFilter) []DecisionRecord { return s.history.list(filter) }

@@ -27,13 +27,15 @@ type run struct {
 	loads     []decide.Load
 	later     []decide.Load
 	stats     []decide.Stat
+	colds     []*decide.Cold
 	workspace decide.Workspace
 	input     decide.Input
 	ranked    bool
-	// rows are those of first.Order.
-	rows  []int32
-	seed  uint64
-	drawn []decide.Candidate
+	// rows are those of first.Order; probing those whose one probe was found to be out.
+	rows    []int32
+	probing []int32
+	seed    uint64
+	drawn   []decide.Candidate
 
 	decision Decision
 	lease    Lease
@@ -83,14 +85,15 @@ func (r *run) look(now time.Time) {
 	r.view = r.world.view(r.asked.Query())
 	n := r.view.Len()
 	r.loads, r.later, r.stats = room(r.loads, n), room(r.later, n), room(r.stats, n)
-	r.judge.reset(r.world, &r.asked, r.started)
-	r.ranked, r.seed, r.drawn = false, 0, nil
+	r.judge.reset(r.world, &r.s.colds, &r.asked, r.started)
+	r.ranked, r.seed, r.drawn, r.probing = false, 0, nil, r.probing[:0]
 	r.decision = Decision{Profile: r.world.policy.Profile, DryRun: r.req.DryRun}
 }
 
 // free gives the memory back without what it refers to.
 func (r *run) free() {
 	r.workspace.Reset()
+	clear(r.colds)
 	r.req, r.world, r.view, r.answer, r.drawn = nil, nil, nil, nil, nil
 	r.asked, r.input, r.bound, r.judge = decide.Request{}, decide.Input{}, BoundTake{}, judge{}
 	r.lease = Lease{}

@@ -124,8 +124,8 @@ func (s *Scheduler) Snapshot(ctx context.Context) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.stats.gather(ordinals, learned)
 	now := s.clock.Now()
+	s.stats.gather(ordinals, learned, w.policy, now)
 	snap := &Snapshot{
 		At: now, Uptime: now.Sub(s.started), Totals: s.counters.totals(s.stats.accounts()),
 		Accounts: make([]AccountSnapshot, n), Usage: usage, Profile: w.policy.Profile,
@@ -134,7 +134,7 @@ func (s *Scheduler) Snapshot(ctx context.Context) (*Snapshot, error) {
 	anyRequest := decide.Fitness{Layer: decide.LayerLoadBalance}
 	for i := range snap.Accounts {
 		a := w.set.At(i)
-		reason, until := decide.Eligible(a, &anyRequest, now)
+		reason, until := decide.Eligible(a, s.colds.of(a.Ordinal), &anyRequest, now)
 		snap.Accounts[i] = AccountSnapshot{Account: a, Load: loads[i], Stat: learned[i], Blocked: reason, BlockedUntil: until}
 	}
 	return snap, nil

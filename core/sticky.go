@@ -9,14 +9,15 @@ import (
 // judge tells a store what may become of the bindings that it finds, and keeps what it said for the decision.
 type judge struct {
 	world    *world
+	colds    *colds
 	now      time.Time
 	response decide.Fitness
 	session  decide.Fitness
 	found    [layerKinds]StickyVerdict
 }
 
-func (j *judge) reset(w *world, req *decide.Request, now time.Time) {
-	j.world, j.now = w, now
+func (j *judge) reset(w *world, c *colds, req *decide.Request, now time.Time) {
+	j.world, j.colds, j.now = w, c, now
 	j.response = req.Fitness(decide.LayerResponse, w.policy)
 	j.session = req.Fitness(decide.LayerSession, w.policy)
 	j.found = [layerKinds]StickyVerdict{}
@@ -28,7 +29,12 @@ func (j *judge) Judge(layer decide.Layer, account string) decide.Fate {
 	if layer == decide.LayerResponse {
 		fitness = &j.response
 	}
-	_, reason, until := decide.EligibleID(j.world.set, account, fitness, j.now)
+	var cold *decide.Cold
+	known, _ := j.world.set.Lookup(account)
+	if known != nil {
+		cold = j.colds.of(known.Ordinal)
+	}
+	reason, until := decide.EligibleID(account, known, cold, fitness, j.now)
 	j.found[layer] = StickyVerdict{Account: account, Reason: reason, Until: until}
 	return decide.FateOf(layer, reason)
 }

@@ -19,6 +19,7 @@ func (s *Scheduler) sweep(ctx context.Context, every time.Duration) {
 			return
 		case <-fired:
 		}
+		s.colds.tidy(s.clock.Now(), s.registry.current.Load().policy)
 		err := s.sweepOnce(ctx)
 		if failing != (err != nil) && ctx.Err() == nil {
 			if failing = err != nil; failing {

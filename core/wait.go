@@ -215,7 +215,7 @@ func (r *run) backAt(at time.Time) *pool.Account {
 	fitness := r.asked.Fitness(decide.LayerLoadBalance, r.world.policy)
 	for i := range r.view.Len() {
 		a := r.view.Account(i)
-		if back, ok := decide.NextEligible(a, &fitness, r.started); ok && !back.After(at) {
+		if back, ok := decide.NextEligible(a, r.s.colds.of(a.Ordinal), &fitness, r.started); ok && !back.After(at) {
 			return a
 		}
 	}

@@ -112,6 +112,7 @@ var reasonsTo = [...]usherv1.ExclusionReason{
 	decide.StatusDisabled:    usherv1.ExclusionReason_EXCLUSION_REASON_STATUS_DISABLED,
 	decide.StateDisabled:     usherv1.ExclusionReason_EXCLUSION_REASON_DISABLED,
 	decide.Paused:            usherv1.ExclusionReason_EXCLUSION_REASON_PAUSED,
+	decide.AuthFailed:        usherv1.ExclusionReason_EXCLUSION_REASON_AUTH_FAILED,
 	decide.Draining:          usherv1.ExclusionReason_EXCLUSION_REASON_DRAINING,
 	decide.Unschedulable:     usherv1.ExclusionReason_EXCLUSION_REASON_UNSCHEDULABLE,
 	decide.TempUnschedulable: usherv1.ExclusionReason_EXCLUSION_REASON_TEMP_UNSCHEDULABLE,
@@ -120,9 +121,11 @@ var reasonsTo = [...]usherv1.ExclusionReason{
 	decide.Transport:         usherv1.ExclusionReason_EXCLUSION_REASON_TRANSPORT,
 	decide.Overloaded:        usherv1.ExclusionReason_EXCLUSION_REASON_OVERLOADED,
 	decide.RateLimited:       usherv1.ExclusionReason_EXCLUSION_REASON_RATE_LIMITED,
+	decide.QuotaExhausted:    usherv1.ExclusionReason_EXCLUSION_REASON_QUOTA_EXHAUSTED,
 	decide.OutsideGroup:      usherv1.ExclusionReason_EXCLUSION_REASON_OUTSIDE_GROUP,
 	decide.Expired:           usherv1.ExclusionReason_EXCLUSION_REASON_EXPIRED,
 	decide.StatusUnknown:     usherv1.ExclusionReason_EXCLUSION_REASON_STATUS_UNKNOWN,
+	decide.Probing:           usherv1.ExclusionReason_EXCLUSION_REASON_PROBING,
 }
 
 func reasonTo(r decide.Reason) usherv1.ExclusionReason {

@@ -106,3 +106,54 @@ func BenchmarkRest(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkRankCold cools every eighth account, half of them on another model only.
+func BenchmarkRankCold(b *testing.B) {
+	for _, n := range []int{16, 256, 10000} {
+		b.Run(fmt.Sprintf("n=%d", n), func(b *testing.B) {
+			in := benchInput(b, n)
+			in.Colds = make([]*Cold, n)
+			for i := 0; i < n; i += 8 {
+				in.Colds[i] = in.Colds[i].Cooled([]string{"", "other"}[i/8%2], in.Now.Add(time.Minute), RateLimited)
+			}
+			benchRank(b, in, n)
+		})
+	}
+}
+
+// BenchmarkRankFading is BenchmarkRank under a policy with a half-life.
+func BenchmarkRankFading(b *testing.B) {
+	for _, n := range []int{16, 256, 10000} {
+		b.Run(fmt.Sprintf("n=%d", n), func(b *testing.B) {
+			in := benchInput(b, n)
+			p := Recommended()
+			in.Policy = &p
+			for i := range in.Stats {
+				in.Stats[i].ErrorWeight, in.Stats[i].TTFTWeight = float32(i%5)/4, float32(i%3)/2
+			}
+			benchRank(b, in, n)
+		})
+	}
+}
+
+func BenchmarkFade(b *testing.B) {
+	f := halfLife(10 * time.Minute)
+	s := Stat{ErrorRate: 0.1, TTFT: 100, ErrorWeight: 1, TTFTWeight: 1, HasTTFT: true}
+	var sink Stat
+	for i := 0; b.Loop(); i++ {
+		sink = s
+		f.Fade(&sink, time.Duration(i%1000)*time.Second)
+	}
+	_ = sink
+}
+
+func BenchmarkEscapes(b *testing.B) {
+	in := benchInput(b, 256)
+	p := Recommended()
+	for i := range in.Stats {
+		in.Stats[i].TTFTWeight = 1
+	}
+	for i := 0; b.Loop(); i++ {
+		Escapes(in.Stats[i%256], in.Stats, &p)
+	}
+}

@@ -29,17 +29,21 @@ type Fitness struct {
 	Layer              Layer
 	Excluded           []string        // account ids
 	ResponseTransports pool.Transports // what the response layer serves; empty is every transport
+	HalfOpen           bool            // the sticky layers do not use an account that needs a probe
 }
 
 // Fitness gives the request's demands on a layer.
 func (r *Request) Fitness(layer Layer, p *Policy) Fitness {
-	return Fitness{Query: r.Query(), Layer: layer, Excluded: r.Excluded, ResponseTransports: p.ResponseTransports}
+	return Fitness{
+		Query: r.Query(), Layer: layer, Excluded: r.Excluded,
+		ResponseTransports: p.ResponseTransports, HalfOpen: p.HalfOpen,
+	}
 }
 
 // Eligible tells whether an account may serve at the time now: None, or the first
 // reason against it, with the deadline of that reason (zero when it has none; another
 // reason may still stand then, see NextEligible). A nil account is Unknown.
-func Eligible(a *pool.Account, f *Fitness, now time.Time) (Reason, time.Time) {
+func Eligible(a *pool.Account, c *Cold, f *Fitness, now time.Time) (Reason, time.Time) {
 	if a == nil {
 		return Unknown, time.Time{}
 	}
@@ -47,24 +51,22 @@ func Eligible(a *pool.Account, f *Fitness, now time.Time) (Reason, time.Time) {
 		return ExcludedByCaller, time.Time{}
 	}
 	upstream, mapped := a.Models.Map(f.Query.Model)
-	return judge(a, f, upstream, mapped, now)
+	return judge(a, c, f, upstream, mapped, now)
 }
 
-// EligibleID is Eligible for the id a binding names, known or not; the account is nil when it is not.
-func EligibleID(s *pool.Set, id string, f *Fitness, now time.Time) (*pool.Account, Reason, time.Time) {
-	a, _ := s.Lookup(id)
-	if slices.Contains(f.Excluded, id) {
-		return a, ExcludedByCaller, time.Time{}
+// EligibleID is Eligible for the id a binding names; a is nil when no such account is known.
+func EligibleID(id string, a *pool.Account, c *Cold, f *Fitness, now time.Time) (Reason, time.Time) {
+	if a == nil && slices.Contains(f.Excluded, id) {
+		return ExcludedByCaller, time.Time{}
 	}
-	r, until := Eligible(a, f, now)
-	return a, r, until
+	return Eligible(a, c, f, now)
 }
 
 // NextEligible gives the first instant from now on at which the account may serve
 // if nothing but time changes; false when time alone does not bring it back.
-func NextEligible(a *pool.Account, f *Fitness, now time.Time) (time.Time, bool) {
+func NextEligible(a *pool.Account, c *Cold, f *Fitness, now time.Time) (time.Time, bool) {
 	for {
-		r, until := Eligible(a, f, now)
+		r, until := Eligible(a, c, f, now)
 		switch {
 		case r == None:
 			return now, true

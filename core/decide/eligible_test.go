@@ -63,7 +63,7 @@ func TestEligibleRows(t *testing.T) {
 	for _, layer := range layers {
 		a, f := fit()
 		f.Layer = layer
-		if r, until := Eligible(&a, &f, now); r != None || !until.IsZero() {
+		if r, until := Eligible(&a, nil, &f, now); r != None || !until.IsZero() {
 			t.Errorf("%v: %v until %v", layer, r, until)
 		}
 		for i, flaw := range flaws {
@@ -73,7 +73,7 @@ func TestEligibleRows(t *testing.T) {
 			a, f := fit()
 			f.Layer = layer
 			flaw.apply(&a, &f)
-			if r, until := Eligible(&a, &f, now); r != flaw.reason || !until.Equal(flaw.until) {
+			if r, until := Eligible(&a, nil, &f, now); r != flaw.reason || !until.Equal(flaw.until) {
 				t.Errorf("%v: got %v until %v, want %v", layer, r, until, flaw.reason)
 			}
 			for _, other := range flaws[i+1:] {
@@ -82,14 +82,14 @@ func TestEligibleRows(t *testing.T) {
 				if sameField(flaw.reason, other.reason) {
 					continue
 				}
-				if r, _ := Eligible(&b, &g, now); r != flaw.reason {
+				if r, _ := Eligible(&b, nil, &g, now); r != flaw.reason {
 					t.Errorf("%v: with %v and %v got %v", layer, flaw.reason, other.reason, r)
 				}
 			}
 		}
 	}
-	if len(flaws) != len(Reasons())-1 { // all but Unknown
-		t.Errorf("%d of %d reasons are tried", len(flaws), len(Reasons())-1)
+	if n := len(flaws) + len(onlyCold); n != len(Reasons())-1 { // all but Unknown
+		t.Errorf("%d of %d reasons are tried", n, len(Reasons())-1)
 	}
 }
 
@@ -112,11 +112,12 @@ func TestEligibleUnknown(t *testing.T) {
 	f := Fitness{Layer: LayerSession, Excluded: []string{"gone", ""}}
 	cases := map[string]Reason{"a": None, "gone": ExcludedByCaller, "other": Unknown}
 	for id, want := range cases {
-		if a, r, _ := EligibleID(set, id, &f, now); r != want || (a != nil) != (id == "a") {
+		a, _ := set.Lookup(id)
+		if r, _ := EligibleID(id, a, nil, &f, now); r != want {
 			t.Errorf("%s: %v", id, r)
 		}
 	}
-	if r, _ := Eligible(nil, &f, now); r != Unknown {
+	if r, _ := Eligible(nil, nil, &f, now); r != Unknown {
 		t.Errorf("nil: %v", r)
 	}
 }
@@ -133,20 +134,20 @@ func TestDeadlineBoundary(t *testing.T) {
 	for want, set := range deadlines {
 		a, f := fit()
 		set(&a, now)
-		if r, _ := Eligible(&a, &f, now); r != None {
+		if r, _ := Eligible(&a, nil, &f, now); r != None {
 			t.Errorf("at its deadline: %v", r)
 		}
-		if r, until := Eligible(&a, &f, now.Add(-1)); r != want || !until.Equal(now) {
+		if r, until := Eligible(&a, nil, &f, now.Add(-1)); r != want || !until.Equal(now) {
 			t.Errorf("just before: %v until %v", r, until)
 		}
 	}
 	a, f := fit()
 	a.AutoPauseOnExpired, a.ExpiresAt = true, now
-	if r, _ := Eligible(&a, &f, now.Add(-1)); r != None {
+	if r, _ := Eligible(&a, nil, &f, now.Add(-1)); r != None {
 		t.Errorf("before expiry: %v", r)
 	}
 	a.AutoPauseOnExpired = false
-	if r, _ := Eligible(&a, &f, now); r != None {
+	if r, _ := Eligible(&a, nil, &f, now); r != None {
 		t.Errorf("expiry without auto pause: %v", r)
 	}
 }
@@ -168,7 +169,7 @@ func TestDraining(t *testing.T) {
 	} {
 		a, f := fit()
 		a.State, a.DrainUntil, f.Layer = pool.Draining, c.until, c.layer
-		if r, until := Eligible(&a, &f, now); r != c.want || !until.IsZero() {
+		if r, until := Eligible(&a, nil, &f, now); r != c.want || !until.IsZero() {
 			t.Errorf("%+v: %v until %v", c, r, until)
 		}
 	}
@@ -177,7 +178,7 @@ func TestDraining(t *testing.T) {
 func TestModelLimitNames(t *testing.T) {
 	limited := func(mapping map[string]string, limit, model string) Reason {
 		a := pool.Account{ID: "a", Models: pool.NewModels(mapping), ModelLimits: map[string]time.Time{limit: later}}
-		r, _ := Eligible(&a, &Fitness{Query: pool.Query{Model: model}}, now)
+		r, _ := Eligible(&a, nil, &Fitness{Query: pool.Query{Model: model}}, now)
 		return r
 	}
 	for _, c := range []struct {
@@ -218,7 +219,7 @@ func TestNextEligible(t *testing.T) {
 	} {
 		a, f := fit()
 		c.edit(&a)
-		got, ok := NextEligible(&a, &f, now)
+		got, ok := NextEligible(&a, nil, &f, now)
 		if !got.Equal(c.want) || ok == c.want.IsZero() {
 			t.Errorf("%s: %v, %v", c.name, got, ok)
 		}
@@ -233,6 +234,7 @@ func TestFates(t *testing.T) {
 		Paused: {K, K}, Draining: {K, K}, Unschedulable: {D, D}, TempUnschedulable: {D, D},
 		ModelLimited: {D, D}, ModelUnmapped: {K, K}, Transport: {K, D}, Overloaded: {K, K}, RateLimited: {K, K},
 		OutsideGroup: {D, D}, Expired: {D, D}, StatusUnknown: {D, D},
+		AuthFailed: {K, K}, QuotaExhausted: {K, K}, Probing: {K, K},
 	}
 	if len(table) != int(reasonCount) {
 		t.Fatalf("%d of %d reasons", len(table), reasonCount)

@@ -15,6 +15,7 @@ type Verdict struct {
 
 	// The rest is for candidates only.
 
+	Probe   bool // it takes a probe, and that only while no other is out
 	Load    Load
 	Stat    Stat
 	Factors Factors
@@ -32,6 +33,7 @@ func Explain(in *Input, drawn []Candidate) []Verdict {
 	verdicts, place := judgeGroup(in)
 	for n, row := range w.candidates {
 		v := &verdicts[place[row]]
+		v.Probe = w.NeedsProbe(row)
 		v.Load, v.Stat = w.loads[row], w.stats[row]
 		v.Factors = w.spread.factors(in.View.Rows()[row].Priority, &v.Load, &v.Stat)
 		v.Score = w.scores[n]
@@ -51,22 +53,38 @@ func Explain(in *Input, drawn []Candidate) []Verdict {
 
 // judgeGroup judges every account of the group; place gives each view row's verdict.
 func judgeGroup(in *Input) (verdicts []Verdict, place []int) {
-	view := in.View
-	members := view.Set().Members(view.Query().Group)
-	verdicts, place = make([]Verdict, len(members)), make([]int, view.Len())
+	members := in.members()
+	verdicts, place = make([]Verdict, len(members)), make([]int, in.View.Len())
 	f := in.Request.Fitness(LayerLoadBalance, in.Policy)
 	row := 0
 	for i, a := range members {
 		v := &verdicts[i]
 		v.Account = a
 		v.Upstream, _ = a.Models.Map(f.Query.Model)
-		v.Reason, v.Until = Eligible(a, &f, in.Now)
-		if row < view.Len() && view.Account(row) == a {
+		cold, inView := in.member(row, a)
+		v.Reason, v.Until = Eligible(a, cold, &f, in.Now)
+		if inView {
 			place[row] = i
 			row++
 		}
 	}
 	return verdicts, place
+}
+
+func (in *Input) members() []*pool.Account {
+	return in.View.Set().Members(in.View.Query().Group)
+}
+
+// member tells whether a is the view's account at row, the first that has not come yet, and what
+// is known of its cooldowns. One outside the view never serves the query, cold or not.
+func (in *Input) member(row int, a *pool.Account) (cold *Cold, inView bool) {
+	if row >= in.View.Len() || in.View.Account(row) != a {
+		return nil, false
+	}
+	if row < len(in.Colds) {
+		cold = in.Colds[row]
+	}
+	return cold, true
 }
 
 // Counts is a number of accounts by reason; None counts the candidates.
@@ -85,13 +103,18 @@ func (c *Counts) Of(r Reason) int {
 // changes; nil when there is none. It is slow: one pass over the group.
 func CountReasons(in *Input) (counts Counts, next *time.Time) {
 	f := in.Request.Fitness(LayerLoadBalance, in.Policy)
-	for _, a := range in.View.Set().Members(in.View.Query().Group) {
-		r, until := Eligible(a, &f, in.Now)
+	row := 0
+	for _, a := range in.members() {
+		cold, inView := in.member(row, a)
+		if inView {
+			row++
+		}
+		r, until := Eligible(a, cold, &f, in.Now)
 		counts[r]++
 		if until.IsZero() {
 			continue
 		}
-		if at, ok := NextEligible(a, &f, until); ok && (next == nil || at.Before(*next)) {
+		if at, ok := NextEligible(a, cold, &f, until); ok && (next == nil || at.Before(*next)) {
 			next = &at
 		}
 	}

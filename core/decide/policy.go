@@ -1,8 +1,6 @@
 package decide
 
 import (
-	"fmt"
-	"math"
 	"time"
 
 	"usher.internal/core/pool"
@@ -23,10 +21,32 @@ type Wait struct {
 	MaxWaiting int           // how many at most; ≥ 0
 }
 
+// Backoff is how long an account stays away after an overload: Base, twice as long with each further
+// overload in a row, at most Cap, of which chance takes off up to the share Jitter.
+type Backoff struct {
+	Base   time.Duration // ≥ 0; 0 is no cooldown
+	Cap    time.Duration // ≥ Base
+	Jitter float64       // 0 to 1
+}
+
+// Escape says when a session is served elsewhere although its account could serve it.
+type Escape struct {
+	ErrorRate  float64       // at this smoothed error rate or above, 0 to 1; 0 is never
+	TTFTFactor float64       // above this multiple of the group's median TTFT, > 1; 0 is never
+	Length     time.Duration // how long the substitute is kept; ≥ 0
+}
+
 // Defaults that stand for unset (zero or negative) values.
 const (
-	DefaultTopK = 7
-	DefaultTTL  = time.Hour
+	DefaultTopK        = 7
+	DefaultTTL         = time.Hour
+	DefaultMaxCooldown = 24 * time.Hour
+)
+
+// Names of the profiles.
+const (
+	ProfileReference   = "reference"
+	ProfileRecommended = "recommended"
 )
 
 // Policy is what an operator can tune in the decision.
@@ -41,6 +61,18 @@ type Policy struct {
 	FallbackWait       Wait            // when load balancing finds nothing free
 	ResponseTransports pool.Transports // what the response layer serves; empty is every transport
 	Tenants            Tenants         // what one tenant may hold and wait for
+
+	HalfLife     time.Duration // in which what was learned counts half; 0 is for ever
+	TTFTPerModel bool          // TTFT is kept for each upstream model of an account
+
+	MaxCooldown      time.Duration // no cooldown is longer; 0 is DefaultMaxCooldown
+	Overloaded       Backoff       // after an overload, and after a limit without a time
+	AuthFailedPauses bool          // refused credentials pause the account
+	HalfOpen         bool          // after a cooldown one probe at a time until a success
+
+	SessionSpill         bool // a session on a full account is served elsewhere at once
+	Escape               Escape
+	ResponseRequireOwner bool // a response whose account may not serve is refused
 }
 
 // TenantLimit bounds one tenant; 0 is no bound.
@@ -66,7 +98,7 @@ func (p *Policy) Tenant(name string) TenantLimit {
 // Reference gives the recorded defaults.
 func Reference() Policy {
 	return Policy{
-		Profile:      "reference",
+		Profile:      ProfileReference,
 		Weights:      Weights{Priority: 1, Load: 1, Queue: 0.7, ErrorRate: 0.8, TTFT: 0.5},
 		TopK:         DefaultTopK,
 		Alpha:        0.2,
@@ -74,7 +106,37 @@ func Reference() Policy {
 		ResponseTTL:  DefaultTTL,
 		StickyWait:   Wait{Timeout: 45 * time.Second, MaxWaiting: 3},
 		FallbackWait: Wait{Timeout: 30 * time.Second, MaxWaiting: 100},
+		MaxCooldown:  DefaultMaxCooldown,
+		Overloaded:   Backoff{Base: time.Second, Cap: time.Minute, Jitter: 0.2},
 	}
+}
+
+// Recommended gives the same decision, and lets go of what is stale, ailing or full.
+func Recommended() Policy {
+	p := Reference()
+	p.Profile = ProfileRecommended
+	p.HalfLife = 10 * time.Minute
+	p.AuthFailedPauses, p.HalfOpen = true, true
+	p.SessionSpill = true
+	p.Escape = Escape{ErrorRate: 0.5, TTFTFactor: 3, Length: 5 * time.Minute}
+	return p
+}
+
+// Longest gives the longest cooldown.
+func (p *Policy) Longest() time.Duration {
+	if p.MaxCooldown <= 0 {
+		return DefaultMaxCooldown
+	}
+	return p.MaxCooldown
+}
+
+// After gives the cooldown after n overloads in a row, n ≥ 1; chance is in [0, 1).
+func (b Backoff) After(n int, chance float64) time.Duration {
+	d := b.Base
+	for ; n > 1 && d > 0 && d < b.Cap; n-- {
+		d += min(d, b.Cap-d)
+	}
+	return d - time.Duration(float64(d)*(b.Jitter*chance))
 }
 
 // Limit gives the number of candidates that are drawn from, out of n.
@@ -84,56 +146,4 @@ func (p *Policy) Limit(n int) int {
 		k = DefaultTopK
 	}
 	return min(k, n)
-}
-
-// FieldError is a value that a policy must not have.
-type FieldError struct {
-	Field   string // such as policy.weights.load
-	Problem string
-}
-
-// Error names the field and the problem.
-func (e FieldError) Error() string { return e.Field + ": " + e.Problem }
-
-// Validate gives every value that is not allowed, in the order of the fields; nil when all are.
-func (p *Policy) Validate() []FieldError {
-	var errs []FieldError
-	add := func(field, format string, args ...any) {
-		errs = append(errs, FieldError{Field: "policy." + field, Problem: fmt.Sprintf(format, args...)})
-	}
-	for _, w := range []struct {
-		name  string
-		value float64
-	}{
-		{"priority", p.Weights.Priority},
-		{"load", p.Weights.Load},
-		{"queue", p.Weights.Queue},
-		{"error_rate", p.Weights.ErrorRate},
-		{"ttft", p.Weights.TTFT},
-	} {
-		if !(w.value >= 0) || math.IsInf(w.value, 0) {
-			add("weights."+w.name, "must be a finite number ≥ 0, is %v", w.value)
-		}
-	}
-	if !(p.Alpha > 0 && p.Alpha <= 1) {
-		add("alpha", "must be in (0, 1], is %v", p.Alpha)
-	}
-	if p.SessionTTL < 0 {
-		add("session_ttl", "must not be negative, is %v", p.SessionTTL)
-	}
-	if p.ResponseTTL < 0 {
-		add("response_ttl", "must not be negative, is %v", p.ResponseTTL)
-	}
-	for _, w := range []struct {
-		name string
-		wait Wait
-	}{{"sticky_wait", p.StickyWait}, {"fallback_wait", p.FallbackWait}} {
-		if w.wait.Timeout < 0 {
-			add(w.name+".timeout", "must not be negative, is %v", w.wait.Timeout)
-		}
-		if w.wait.MaxWaiting < 0 {
-			add(w.name+".max_waiting", "must not be negative, is %d", w.wait.MaxWaiting)
-		}
-	}
-	return errs
 }

@@ -16,9 +16,13 @@ func (w *Workspace) prepare(in *Input) {
 		w.stats = w.noStats
 	}
 	w.loads, w.stats = w.loads[:n], w.stats[:n]
+	if w.colds = nil; len(in.Colds) >= n {
+		w.colds = in.Colds
+	}
 	w.candidates = sized(w.candidates, n)
 	w.scores = sized(w.scores, n)
 	w.spread = newSpread()
+	w.spread.fading = in.Policy.HalfLife > 0
 }
 
 // markExcluded marks the caller's exclusions, so that each row costs one look; false when there are none.
@@ -69,8 +73,12 @@ func (w *Workspace) filter(marked bool) {
 		if marked && w.marks[row.Index] == w.mark {
 			continue
 		}
-		if !row.Quiet {
-			if r, _ := judge(view.Account(i), &fitness, view.Upstream(i), true, w.in.Now); r != None {
+		var cold *Cold
+		if w.colds != nil {
+			cold = w.colds[i]
+		}
+		if !row.Quiet || cold != nil {
+			if r, _ := judge(view.Account(i), cold, &fitness, view.Upstream(i), true, w.in.Now); r != None {
 				continue
 			}
 		}
@@ -93,6 +101,34 @@ func (w *Workspace) score() {
 			float64(weights.Queue*s.queue(l.Waiting)) +
 			float64(weights.ErrorRate*(1-clamp01(st.errorRate()))) +
 			float64(weights.TTFT*s.ttft(st))
+		scores[n] = score
+		if score >= bar {
+			bar = w.insert(&w.best, scored{score, i})
+		}
+	}
+}
+
+// weigh sums up the candidates' error samples.
+func (w *Workspace) weigh() {
+	s := w.spread
+	for _, i := range w.candidates {
+		s.weigh(&w.stats[i])
+	}
+	w.spread = s
+}
+
+// scoreFading is score where samples have a weight.
+func (w *Workspace) scoreFading() {
+	rows, s, weights := w.in.View.Rows(), w.spread, w.in.Policy.Weights
+	loads, stats, scores := w.loads[:len(rows)], w.stats[:len(rows)], w.scores[:len(w.candidates)]
+	bar := math.Inf(-1)
+	for n, i := range w.candidates {
+		l, st := &loads[i], &stats[i]
+		score := float64(weights.Priority*s.priority(rows[i].Priority)) +
+			float64(weights.Load*load(l.rate())) +
+			float64(weights.Queue*s.queue(l.Waiting)) +
+			float64(weights.ErrorRate*s.fadedErrorRate(st)) +
+			float64(weights.TTFT*s.fadedTTFT(st))
 		scores[n] = score
 		if score >= bar {
 			bar = w.insert(&w.best, scored{score, i})

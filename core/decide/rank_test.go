@@ -40,7 +40,13 @@ func randomInput(t *testing.T, rng *rand.Rand) *Input {
 		if s.HasTTFT {
 			s.TTFT = float64(100 * rng.IntN(3))
 		}
+		s.ErrorWeight, s.TTFTWeight = float32(rng.IntN(3))/2, float32(rng.IntN(3))/2
 		in.Loads, in.Stats = append(in.Loads, l), append(in.Stats, s)
+		in.Colds = append(in.Colds, randomCold(rng))
+	}
+	p.HalfLife, p.HalfOpen = time.Duration(rng.IntN(2))*time.Minute, rng.IntN(2) == 0
+	if rng.IntN(3) == 0 {
+		in.Colds = nil
 	}
 	return in
 }
@@ -69,20 +75,49 @@ func randomAccount(rng *rand.Rand, id, ordinal int) pool.Account {
 	return a
 }
 
+func coldOf(in *Input, a *pool.Account) *Cold {
+	for i := range in.Colds {
+		if in.View.Account(i) == a {
+			return in.Colds[i]
+		}
+	}
+	return nil
+}
+
+func randomCold(rng *rand.Rand) *Cold {
+	var c *Cold
+	for range rng.IntN(4) {
+		at := now.Add(time.Duration(rng.IntN(5) - 2))
+		switch rng.IntN(8) {
+		case 0:
+			c = c.RefusedAuth()
+		case 1:
+			c = c.Cleared([]string{"", "m"}[rng.IntN(2)])
+		case 2:
+			c = c.Succeeded([]string{"", "m"}[rng.IntN(2)], at)
+		default:
+			c = c.Cooled([]string{"", "m", "up", "x"}[rng.IntN(4)], at, []Reason{Overloaded, RateLimited, QuotaExhausted}[rng.IntN(3)])
+		}
+	}
+	return c
+}
+
 // oracle ranks by sorting verdicts that are computed from the definitions.
 func oracle(in *Input) (ranked []Candidate, fit int) {
 	f := in.Request.Fitness(LayerLoadBalance, in.Policy)
 	for _, a := range in.View.Set().Members(in.Request.Group) {
-		if r, _ := Eligible(a, &f, in.Now); r == None {
+		if r, _ := Eligible(a, coldOf(in, a), &f, in.Now); r == None {
 			fit++
 		}
 	}
 	s := newSpread()
+	s.fading = in.Policy.HalfLife > 0
 	var rows []int
 	for i := range in.View.Len() {
-		if r, _ := Eligible(in.View.Account(i), &f, in.Now); r == None {
+		if r, _ := Eligible(in.View.Account(i), coldOf(in, in.View.Account(i)), &f, in.Now); r == None {
 			rows = append(rows, i)
 			s.add(in.View.Account(i).Priority, &in.Loads[i], &in.Stats[i])
+			s.weigh(&in.Stats[i])
 		}
 	}
 	s.close()
@@ -198,7 +233,7 @@ func checkExplain(t *testing.T, w *Workspace, in *Input, ranked []Candidate) {
 			if v.Rank != 0 || v.Drawn != 0 {
 				t.Fatalf("an excluded account has a rank: %+v", v)
 			}
-			if at, ok := NextEligible(v.Account, &f, now); ok && (earliest == nil || at.Before(*earliest)) {
+			if at, ok := NextEligible(v.Account, coldOf(in, v.Account), &f, now); ok && (earliest == nil || at.Before(*earliest)) {
 				earliest = &at
 			}
 			continue

@@ -45,13 +45,15 @@ const (
 	StateDisabled
 	// Paused is an account that an operator paused.
 	Paused
+	// AuthFailed is an account whose credentials were refused.
+	AuthFailed
 	// Draining is an account that takes no new session, or whose drain deadline has passed.
 	Draining
 	// Unschedulable is an account that is marked so, without a deadline.
 	Unschedulable
 	// TempUnschedulable is the same with a deadline.
 	TempUnschedulable
-	// ModelLimited is an account under an active limit for the mapped model.
+	// ModelLimited is an account under an active limit or cooldown for the mapped model.
 	ModelLimited
 	// ModelUnmapped is an account that does not map the requested model.
 	ModelUnmapped
@@ -61,20 +63,25 @@ const (
 	Overloaded
 	// RateLimited is an account under a rate limit deadline.
 	RateLimited
+	// QuotaExhausted is an account whose quota is used up until a deadline.
+	QuotaExhausted
 	// OutsideGroup is an account that is not in the request's group.
 	OutsideGroup
 	// Expired is an account past its expiry that pauses by itself then.
 	Expired
 	// StatusUnknown is an account with any other status than active, error or disabled.
 	StatusUnknown
+	// Probing is an account whose cooldown is over without a success since: load balancing
+	// alone may send it a probe.
+	Probing
 
 	reasonCount
 )
 
 var reasonNames = [reasonCount]string{
 	"none", "excluded_by_caller", "unknown", "response_transport", "provider", "status_error", "status_disabled",
-	"state_disabled", "paused", "draining", "unschedulable", "temp_unschedulable", "model_limited", "model_unmapped",
-	"transport", "overloaded", "rate_limited", "outside_group", "expired", "status_unknown",
+	"state_disabled", "paused", "auth_failed", "draining", "unschedulable", "temp_unschedulable", "model_limited", "model_unmapped",
+	"transport", "overloaded", "rate_limited", "quota_exhausted", "outside_group", "expired", "status_unknown", "probing",
 }
 
 // String gives the snake_case name.
@@ -122,7 +129,8 @@ func FateOf(layer Layer, r Reason) Fate {
 	switch r {
 	case None:
 		return Take
-	case ExcludedByCaller, ResponseTransport, Paused, Draining, ModelUnmapped, Overloaded, RateLimited:
+	case ExcludedByCaller, ResponseTransport, Paused, AuthFailed, Draining, ModelUnmapped, Overloaded, RateLimited,
+		QuotaExhausted, Probing:
 		return Keep
 	case Transport:
 		if layer == LayerSession {

@@ -29,12 +29,20 @@ type spread struct {
 	minTTFT, maxTTFT         float64
 	ttftRange                float64 // 0 when no samples differ
 	queueRange               float64 // ≥ 1
+
+	fading    bool    // weights count: the rest is read and written only then
+	weight    float64 // of all error samples
+	weighted  float64 // error factors by weight, summed in listing order
+	minError  float64 // least and greatest error factor of those with a weight
+	maxError  float64
+	meanError float64 // what an account without error samples gets
 }
 
 func newSpread() spread {
 	return spread{
 		minPriority: math.MaxInt, maxPriority: math.MinInt,
 		minTTFT: math.Inf(1), maxTTFT: math.Inf(-1),
+		minError: math.Inf(1), maxError: math.Inf(-1), meanError: 1,
 	}
 }
 
@@ -57,6 +65,23 @@ func (s *spread) add(priority int, l *Load, st *Stat) {
 	}
 }
 
+// weigh takes one more candidate's error samples; in listing order, and only while fading.
+func (s *spread) weigh(st *Stat) {
+	w := share(st.ErrorWeight)
+	if w == 0 {
+		return
+	}
+	e := 1 - clamp01(st.errorRate())
+	s.weight += w
+	s.weighted += float64(w * e)
+	if e < s.minError {
+		s.minError = e
+	}
+	if e > s.maxError {
+		s.maxError = e
+	}
+}
+
 // close must be called after the last add and before any factor is asked for.
 func (s *spread) close() {
 	s.queueRange = float64(max(s.maxWaiting, 1))
@@ -65,6 +90,10 @@ func (s *spread) close() {
 	}
 	if s.maxTTFT > s.minTTFT {
 		s.ttftRange = s.maxTTFT - s.minTTFT
+	}
+	if s.weight > 0 {
+		// Rounding must not make it better than the best or worse than the worst.
+		s.meanError = min(max(s.weighted/s.weight, s.minError), s.maxError)
 	}
 }
 
@@ -101,17 +130,31 @@ func (s *spread) ttft(st *Stat) float64 {
 	return 1 - (t-s.minTTFT)/s.ttftRange // within [0, 1] for a candidate
 }
 
+// fadedTTFT is ttft drawn towards the middle by what weight the sample lacks.
+func (s *spread) fadedTTFT(st *Stat) float64 {
+	return 0.5 + float64(share(st.TTFTWeight)*(s.ttft(st)-0.5))
+}
+
+// fadedErrorRate is the error factor drawn towards the candidates' mean by what weight the samples lack.
+func (s *spread) fadedErrorRate(st *Stat) float64 {
+	return s.meanError + float64(share(st.ErrorWeight)*(1-clamp01(st.errorRate())-s.meanError)) // within [0, 1], as both ends are
+}
+
 func load(rate float64) float64 { return 1 - min(rate/100, 1) } // a rate is never negative
 
 // factors gives all five for one of the candidates.
 func (s *spread) factors(priority int, l *Load, st *Stat) Factors {
-	return Factors{
+	f := Factors{
 		Priority:  s.priority(priority),
 		Load:      load(l.rate()),
 		Queue:     s.queue(l.Waiting),
 		ErrorRate: 1 - clamp01(st.errorRate()),
 		TTFT:      s.ttft(st),
 	}
+	if s.fading {
+		f.ErrorRate, f.TTFT = s.fadedErrorRate(st), s.fadedTTFT(st)
+	}
+	return f
 }
 
 // distance gives high − low, which int may not hold.

@@ -35,11 +35,11 @@ func TestObserve(t *testing.T) {
 		}
 	}
 	s = s.Observe(true, 100, 0.2)
-	if s != (Stat{0.2, 100, true}) {
+	if s != (Stat{ErrorRate: 0.2, TTFT: 100, HasTTFT: true}) {
 		t.Errorf("first sample: %+v", s)
 	}
 	s = s.ObserveTTFT(200, 0.5)
-	if s != (Stat{0.2, 150, true}) {
+	if s != (Stat{ErrorRate: 0.2, TTFT: 150, HasTTFT: true}) {
 		t.Errorf("second sample: %+v", s)
 	}
 	if s = s.Observe(false, 0, 1); s.ErrorRate != 0 {
@@ -154,7 +154,11 @@ func TestDrawNonFinite(t *testing.T) {
 }
 
 func TestPolicy(t *testing.T) {
-	p := Reference()
+	p := Recommended()
+	if errs := p.Validate(); errs != nil {
+		t.Errorf("the recommended profile is refused: %v", errs)
+	}
+	p = Reference()
 	if errs := p.Validate(); errs != nil {
 		t.Errorf("the reference is refused: %v", errs)
 	}
@@ -166,6 +170,9 @@ func TestPolicy(t *testing.T) {
 	p.Weights = Weights{Priority: math.NaN(), Load: math.Inf(1), Queue: -1, ErrorRate: math.Inf(-1), TTFT: -0.1}
 	p.Alpha, p.SessionTTL, p.ResponseTTL = math.NaN(), -1, -1
 	p.StickyWait, p.FallbackWait = Wait{-1, -1}, Wait{-1, -1}
+	p.HalfLife, p.MaxCooldown = -1, -1
+	p.Overloaded = Backoff{Base: -1, Cap: -2, Jitter: math.NaN()}
+	p.Escape = Escape{ErrorRate: math.NaN(), TTFTFactor: 1, Length: -1}
 	var fields []string
 	for _, e := range p.Validate() {
 		fields = append(fields, e.Field)
@@ -178,6 +185,9 @@ func TestPolicy(t *testing.T) {
 		"policy.weights.ttft", "policy.alpha", "policy.session_ttl", "policy.response_ttl",
 		"policy.sticky_wait.timeout", "policy.sticky_wait.max_waiting",
 		"policy.fallback_wait.timeout", "policy.fallback_wait.max_waiting",
+		"policy.half_life", "policy.max_cooldown",
+		"policy.overloaded.base", "policy.overloaded.cap", "policy.overloaded.jitter",
+		"policy.escape.error_rate", "policy.escape.ttft_factor", "policy.escape.length",
 	}
 	if !slices.Equal(fields, want) {
 		t.Errorf("%v", fields)

@@ -35,24 +35,24 @@ func (l *Load) rate() float64 {
 type Stat struct {
 	ErrorRate float64 // failures, 0 to 1
 	TTFT      float64 // time to first token in ms; counts only with HasTTFT
-	HasTTFT   bool
+
+	// How much each of the two counts under a policy with a half-life, 0 (not at all) to 1; not read without one.
+	ErrorWeight, TTFTWeight float32
+
+	HasTTFT bool
 }
 
-// Observe gives the statistics after one more report. alpha, in (0, 1], is the weight of
-// the new sample. A ttftMillis that is not a finite number > 0 is no sample; the first one is taken whole.
+// Observe gives the statistics after one more report, for a policy without a half-life. alpha, in (0, 1], is the
+// weight of the new sample. A ttftMillis that is not a finite number > 0 is no sample; the first one is taken whole.
 func (s Stat) Observe(failure bool, ttftMillis, alpha float64) Stat {
-	sample := 0.0
-	if failure {
-		sample = 1
-	}
-	s.ErrorRate = mix(s.ErrorRate, sample, alpha)
+	s.ErrorRate = mix(s.ErrorRate, failed(failure), alpha)
 	return s.ObserveTTFT(ttftMillis, alpha)
 }
 
 // ObserveTTFT is Observe for a first token alone: the error rate stays as it is.
 func (s Stat) ObserveTTFT(ttftMillis, alpha float64) Stat {
 	switch {
-	case !(ttftMillis > 0) || math.IsInf(ttftMillis, 1):
+	case !isTTFT(ttftMillis):
 	case s.HasTTFT:
 		s.TTFT = mix(s.TTFT, ttftMillis, alpha)
 	default:
@@ -60,6 +60,15 @@ func (s Stat) ObserveTTFT(ttftMillis, alpha float64) Stat {
 	}
 	return s
 }
+
+func failed(failure bool) float64 {
+	if failure {
+		return 1
+	}
+	return 0
+}
+
+func isTTFT(ms float64) bool { return ms > 0 && !math.IsInf(ms, 1) }
 
 func mix(old, sample, alpha float64) float64 {
 	return float64(alpha*sample) + float64((1-alpha)*old)

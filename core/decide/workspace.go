@@ -12,6 +12,7 @@ type Input struct {
 	View    *pool.View // for Request.Query()
 	Loads   []Load     // aligned with the view's rows; nil is no load at all
 	Stats   []Stat     // aligned with the view's rows; nil is no samples at all
+	Colds   []*Cold    // aligned with the view's rows; nil is no account cold
 	Request *Request
 	Policy  *Policy
 	Now     time.Time
@@ -24,6 +25,7 @@ type Workspace struct {
 	in    Input
 	loads []Load // in.Loads, or zeros
 	stats []Stat
+	colds []*Cold // in.Colds, or nil when no row has any
 
 	marks []uint32 // by place in the set: == mark is excluded by the caller
 	mark  uint32
@@ -43,16 +45,29 @@ type Workspace struct {
 // Rank filters, scores and selects the best. Its result is read by the other methods.
 func (w *Workspace) Rank(in *Input) {
 	w.prepare(in)
-	if marked := w.markExcluded(); marked || !in.View.Quiet() {
+	if marked := w.markExcluded(); marked || w.colds != nil || !in.View.Quiet() {
 		w.filter(marked)
 	} else {
 		w.takeAll()
 	}
+	fading := w.spread.fading
+	if fading {
+		w.weigh()
+	}
 	w.spread.close()
 	k := in.Policy.Limit(w.spread.count)
 	w.best = best{list: w.best.list[:0], k: k}
-	w.score()
+	if fading {
+		w.scoreFading()
+	} else {
+		w.score()
+	}
 	w.top = w.finish(&w.best, w.top)
+}
+
+// NeedsProbe tells that a row may be taken as a probe alone, which the policy asks for.
+func (w *Workspace) NeedsProbe(row int32) bool {
+	return w.colds != nil && w.in.Policy.HalfOpen && NeedsProbe(w.colds[row], w.in.View.Upstream(int(row)), w.in.Now)
 }
 
 // CandidateCount gives the number of accounts that passed every check.
@@ -114,7 +129,7 @@ func (w *Workspace) lastOfTop() scored {
 
 // Reset forgets the last input and keeps the memory.
 func (w *Workspace) Reset() {
-	w.in, w.loads, w.stats = Input{}, nil, nil
+	w.in, w.loads, w.stats, w.colds = Input{}, nil, nil, nil
 	w.spread, w.candidates = spread{}, w.candidates[:0]
 	w.top, w.drawn, w.rest = w.top[:0], w.drawn[:0], w.rest[:0]
 }

@@ -44,22 +44,20 @@ func transports(names []string) pool.Transports {
 	return set
 }
 
-// Decide gives the policy as core knows it.
+// Decide gives the policy as core knows it; what the file cannot say is as in the profile.
 func (p *Policy) Decide() decide.Policy {
-	return decide.Policy{
-		Profile: p.Profile,
-		Weights: decide.Weights{
-			Priority: p.Weights.Priority, Load: p.Weights.Load, Queue: p.Weights.Queue,
-			ErrorRate: p.Weights.ErrorRate, TTFT: p.Weights.TTFT,
-		},
-		TopK:               p.TopK,
-		Alpha:              p.EWMAAlpha,
-		SessionTTL:         p.Session.TTL,
-		ResponseTTL:        p.Response.TTL,
-		StickyWait:         decide.Wait{Timeout: p.Wait.Sticky.Timeout, MaxWaiting: p.Wait.Sticky.MaxWaiting},
-		FallbackWait:       decide.Wait{Timeout: p.Wait.Fallback.Timeout, MaxWaiting: p.Wait.Fallback.MaxWaiting},
-		ResponseTransports: transports(p.Response.Transports),
+	out := decide.Reference()
+	out.Profile = p.Profile
+	out.Weights = decide.Weights{
+		Priority: p.Weights.Priority, Load: p.Weights.Load, Queue: p.Weights.Queue,
+		ErrorRate: p.Weights.ErrorRate, TTFT: p.Weights.TTFT,
 	}
+	out.TopK, out.Alpha = p.TopK, p.EWMAAlpha
+	out.SessionTTL, out.ResponseTTL = p.Session.TTL, p.Response.TTL
+	out.StickyWait = decide.Wait{Timeout: p.Wait.Sticky.Timeout, MaxWaiting: p.Wait.Sticky.MaxWaiting}
+	out.FallbackWait = decide.Wait{Timeout: p.Wait.Fallback.Timeout, MaxWaiting: p.Wait.Fallback.MaxWaiting}
+	out.ResponseTransports = transports(p.Response.Transports)
+	return out
 }
 
 // CoreHistoryBytes is HistoryBytes in core's terms, where 0 is the default and less is none.
