@@ -46,9 +46,13 @@ func (r *run) balance(ctx context.Context) (*Lease, error) {
 	}
 	r.decision.TopK, r.decision.LoadSkew = r.workspace.TopK(), r.workspace.Skew()
 	if r.req.DryRun {
+		r.served()
 		return r.wouldTake(), nil
 	}
 	r.first.Grant, r.first.Session, r.first.SessionTTL = r.bound.Grant, r.bound.Session, r.bound.SessionTTL
+	if r.first.Substitute = r.escaping(); r.first.Substitute {
+		r.first.SessionTTL = r.world.policy.Escape.Length
+	}
 	r.first.Ordinals, r.first.Loads = r.view.Ordinals(), r.later
 	r.order(r.loads, true, 0)
 	for range maxRaces {
@@ -58,6 +62,7 @@ func (r *run) balance(ctx context.Context) (*Lease, error) {
 		}
 		switch taken.Status {
 		case FirstTook:
+			r.served()
 			return r.leased(&taken.Lease), nil
 		case FirstRepeated:
 			r.repeat(&taken.Lease)
@@ -83,29 +88,45 @@ func (r *run) balance(ctx context.Context) (*Lease, error) {
 // seems to have room; later only who has room by loads that are of one instant.
 // others bounds how many of the others are listed; 0 is all.
 func (r *run) order(loads []decide.Load, first bool, others int) {
-	order, rows := r.first.Order[:0], r.rows[:0]
+	r.first.Order, r.rows = r.first.Order[:0], r.rows[:0]
 	free := false
 	for i := range r.drawn {
 		c := &r.drawn[i]
 		open := r.hasRoom(loads, c.Row)
-		free = free || open
-		if (open || first) && !r.probeOut(c.Row) {
-			order, rows = append(order, r.choice(c)), append(rows, c.Row)
+		if open || first {
+			free = r.list(c) && open || free
 		}
 	}
 	if !first || !free {
 		rest := r.workspace.Rest(loads, others)
 		for i := range rest {
-			if c := &rest[i]; !r.probeOut(c.Row) {
-				order, rows = append(order, r.choice(c)), append(rows, c.Row)
-			}
+			r.list(&rest[i])
 		}
 	}
-	r.first.Order, r.rows = order, rows
+	r.listLeft(loads)
 }
 
-func (r *run) choice(c *decide.Candidate) Choice {
-	return Choice{Ordinal: c.Ordinal, Probe: r.workspace.NeedsProbe(c.Row)}
+// list adds a choice, unless its one probe is out, or the session is leaving it.
+func (r *run) list(c *decide.Candidate) bool {
+	if slices.Contains(r.probing, c.Row) || c.Ordinal == r.judge.leaves {
+		return false
+	}
+	r.first.Order = append(r.first.Order, Choice{Ordinal: c.Ordinal, Probe: r.workspace.NeedsProbe(c.Row)})
+	r.rows = append(r.rows, c.Row)
+	return true
+}
+
+// listLeft adds the account that the session leaves because it does badly, where nobody else can serve.
+func (r *run) listLeft(loads []decide.Load) {
+	if r.judge.leaves == nobody || len(r.first.Order) > 0 {
+		return
+	}
+	for i, ordinal := range r.view.Ordinals() {
+		if row := int32(i); ordinal == r.judge.leaves && r.hasRoom(loads, row) && !slices.Contains(r.probing, row) {
+			r.first.Order = append(r.first.Order, Choice{Ordinal: ordinal, Probe: r.workspace.NeedsProbe(row)})
+			r.rows = append(r.rows, row)
+		}
+	}
 }
 
 // passProbes notes who was not taken although it has room: its one probe is out.
@@ -116,8 +137,6 @@ func (r *run) passProbes() {
 		}
 	}
 }
-
-func (r *run) probeOut(row int32) bool { return slices.Contains(r.probing, row) }
 
 func (r *run) hasRoom(loads []decide.Load, row int32) bool {
 	limit := r.view.Rows()[row].Limit
@@ -164,6 +183,15 @@ func (r *run) alternates(chosen string) []Alternate {
 		}
 	}
 	return out
+}
+
+// refuseOwner says that the response's owner may not serve, and until when.
+func (r *run) refuseOwner() {
+	owner := &r.decision.Response
+	r.answer.Refusal = &Refusal{Reason: RefusedOwnerUnavailable, NextEligibleAt: owner.Until}
+	if !owner.Until.IsZero() {
+		r.answer.Refusal.RetryAfter = max(owner.Until.Sub(r.started), time.Millisecond)
+	}
 }
 
 // refuse says that nothing can serve now, why, and when that may change.

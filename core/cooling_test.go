@@ -198,7 +198,7 @@ func TestOverloadBacksOff(t *testing.T) {
 	overload(time.Second)
 }
 
-// TestHalfOpen: after a cooldown one probe at a time until a success; bound sessions wait for that.
+// TestHalfOpen: after a cooldown one probe at a time until a success; a bound session can be it.
 func TestHalfOpen(t *testing.T) {
 	h := newHouse(t, ranked(2, 9), recommended, under(func(p *decide.Policy) { p.TopK = 1 }))
 	session := mainRequest
@@ -206,14 +206,18 @@ func TestHalfOpen(t *testing.T) {
 	h.reports(limited(h.chooses(session, decide.LayerLoadBalance, "a").Token, time.Minute, 0), core.EventApplied)
 	h.clock.advance(time.Minute)
 
-	answer := h.ask(core.Request{Group: "main", Provider: "openai", SessionHash: "conv", DryRun: true, Explain: true})
-	if v := answer.Decision.Session; v.Reason != decide.Probing || v.Fate != core.BindingKept {
+	answer := h.ask(core.Request{Group: "main", Provider: "openai", SessionHash: "conv", DryRun: true})
+	if v := answer.Decision.Session; v.Reason != decide.None || v.Fate != core.BindingHit {
 		t.Errorf("the bound session: %+v", v)
 	}
+	answer = h.ask(core.Request{Group: "main", Provider: "openai", DryRun: true, Explain: true})
 	if v := answer.Decision.Verdicts; !v[0].Probe || v[1].Probe || v[0].Reason != decide.None {
 		t.Errorf("%+v", v)
 	}
 	probe := h.chooses(mainRequest, decide.LayerLoadBalance, "a").Token
+	if v := h.ask(core.Request{Group: "main", Provider: "openai", SessionHash: "conv", DryRun: true}).Decision.Session; v.Reason != decide.Probing || v.Fate != core.BindingEscaped && v.Fate != core.BindingKept {
+		t.Errorf("the bound session while the probe is out: %+v", v)
+	}
 	h.release(h.chooses(mainRequest, decide.LayerLoadBalance, "b").Token, h.chooses(mainRequest, decide.LayerLoadBalance, "b").Token)
 	h.release(probe)
 	// The probe taught nothing; the next one fails, and the cooldown begins again.

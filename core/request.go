@@ -97,6 +97,8 @@ const (
 	RefusedTenantLimit
 	// RefusedQueueFull means: as many wait for the account as may.
 	RefusedQueueFull
+	// RefusedOwnerUnavailable means: the account that owns the response may not serve, and policy forbids another.
+	RefusedOwnerUnavailable
 	// RefusedWaitTimeout means: it stood in line until the time was over.
 	RefusedWaitTimeout
 )
@@ -160,6 +162,10 @@ const (
 	BindingKept
 	// BindingDropped means: its account may not serve any more; the binding is gone.
 	BindingDropped
+	// BindingEscaped means: served elsewhere this time, and the session stays bound.
+	BindingEscaped
+	// BindingRebound means: its account is gone for longer than the binding would have lived, and the session was bound anew.
+	BindingRebound
 )
 
 // StickyVerdict is what a sticky layer found.

@@ -85,7 +85,7 @@ func (r *run) look(now time.Time) {
 	r.view = r.world.view(r.asked.Query())
 	n := r.view.Len()
 	r.loads, r.later, r.stats = room(r.loads, n), room(r.later, n), room(r.stats, n)
-	r.judge.reset(r.world, &r.s.colds, &r.asked, r.started)
+	r.judge.reset(r)
 	r.ranked, r.seed, r.drawn, r.probing = false, 0, nil, r.probing[:0]
 	r.decision = Decision{Profile: r.world.policy.Profile, DryRun: r.req.DryRun}
 }
@@ -95,7 +95,7 @@ func (r *run) free() {
 	r.workspace.Reset()
 	clear(r.colds)
 	r.req, r.world, r.view, r.answer, r.drawn = nil, nil, nil, nil, nil
-	r.asked, r.input, r.bound, r.judge = decide.Request{}, decide.Input{}, BoundTake{}, judge{}
+	r.asked, r.input, r.bound, r.judge = decide.Request{}, decide.Input{}, BoundTake{}, judge{group: r.judge.group}
 	r.lease = Lease{}
 	r.first = FirstTake{Order: r.first.Order[:0]}
 	r.s.runs.Put(r)
@@ -159,8 +159,9 @@ func (r *run) layers(ctx context.Context) (*Lease, error) {
 		Session:  bindingKey(keySession, r.req.Tenant, r.req.Group, r.asked.SessionHash),
 		Judge:    &r.judge,
 		Ordinals: r.view.Ordinals(), Loads: r.loads,
-		AlwaysLoads: r.req.Alternates > 0,
-		DryRun:      r.req.DryRun,
+		AlwaysLoads:  r.req.Alternates > 0,
+		DryRun:       r.req.DryRun,
+		SpillSession: r.world.policy.SessionSpill, ResponseAlone: r.world.policy.ResponseRequireOwner,
 	}
 	r.bound.ResponseTTL, r.bound.SessionTTL = r.world.ttls()
 	taken, err := r.s.store.TakeBound(ctx, &r.bound)
@@ -187,6 +188,12 @@ func (r *run) layers(ctx context.Context) (*Lease, error) {
 		r.refuse(RefusedTenantLimit)
 		return nil, nil
 	case BoundNone:
+	}
+	if r.bound.ResponseAlone && taken.Response.Account != "" {
+		r.hit(decide.LayerResponse)
+		r.decision.PreviousHit = false
+		r.refuseOwner()
+		return nil, nil
 	}
 	return r.balance(ctx)
 }

@@ -39,6 +39,8 @@ type BoundTake struct {
 	Judge                   Judge
 	// SpillSession answers a full session-bound account with the loads, keeping its binding, instead of BoundFull.
 	SpillSession bool
+	// ResponseAlone asks no other layer once a response binding was found.
+	ResponseAlone bool
 	// Ordinals are the accounts whose loads are wanted when nothing was taken; Loads is as long and is filled.
 	Ordinals []int32
 	Loads    []decide.Load
@@ -83,11 +85,12 @@ type BoundTaken struct {
 type Binding struct {
 	// Account is blank when there is no binding, or when its layer was not reached.
 	Account string
-	// Fate is what Judge said of it.
+	// Fate is what Judge said of it; a probe that was let through is decide.Take.
 	Fate decide.Fate
 	// Full says that the account is fit but has no room.
 	Full bool
-	// Substitute is the account that stands in for an escaped session; blank without one.
+	// Substitute is the account that stands in for an escaped session; blank without one. It is taken, if it
+	// is fit and has room, when the binding is kept, or its account full and SpillSession set.
 	Substitute string
 }
 

@@ -18,6 +18,10 @@ func fateTo(f core.BindingFate) usherv1.BindingFate {
 		return usherv1.BindingFate_BINDING_FATE_FULL
 	case core.BindingKept:
 		return usherv1.BindingFate_BINDING_FATE_KEPT
+	case core.BindingEscaped:
+		return usherv1.BindingFate_BINDING_FATE_ESCAPED
+	case core.BindingRebound:
+		return usherv1.BindingFate_BINDING_FATE_REBOUND
 	case core.BindingDropped:
 		return usherv1.BindingFate_BINDING_FATE_DROPPED
 	}
@@ -64,6 +68,8 @@ func refusalReasonTo(r core.RefusalReason) usherv1.RefusalReason {
 		return usherv1.RefusalReason_REFUSAL_REASON_TENANT_LIMIT
 	case core.RefusedQueueFull:
 		return usherv1.RefusalReason_REFUSAL_REASON_QUEUE_FULL
+	case core.RefusedOwnerUnavailable:
+		return usherv1.RefusalReason_REFUSAL_REASON_OWNER_UNAVAILABLE
 	case core.RefusedWaitTimeout:
 		return usherv1.RefusalReason_REFUSAL_REASON_WAIT_TIMEOUT
 	}

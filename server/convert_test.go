@@ -36,7 +36,7 @@ func TestEveryValueHasAName(t *testing.T) {
 	distinct(t, reasons[0], reasons[len(reasons)-1], reasonTo)
 	distinct(t, pool.Active, pool.Disabled, stateTo)
 	distinct(t, decide.LayerLoadBalance, decide.LayerSession, layerTo)
-	distinct(t, core.BindingHit, core.BindingDropped, fateTo)
+	distinct(t, core.BindingHit, core.BindingRebound, fateTo)
 	distinct(t, core.OutcomeSelected, core.OutcomeFailed, outcomeTo)
 	distinct(t, core.RefusedNoAccounts, core.RefusedWaitTimeout, refusalReasonTo)
 	distinct(t, core.WokenByRelease, core.WokenByPoll, wakeReasonTo)

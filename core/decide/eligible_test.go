@@ -234,7 +234,7 @@ func TestFates(t *testing.T) {
 		Paused: {K, K}, Draining: {K, K}, Unschedulable: {D, D}, TempUnschedulable: {D, D},
 		ModelLimited: {D, D}, ModelUnmapped: {K, K}, Transport: {K, D}, Overloaded: {K, K}, RateLimited: {K, K},
 		OutsideGroup: {D, D}, Expired: {D, D}, StatusUnknown: {D, D},
-		AuthFailed: {K, K}, QuotaExhausted: {K, K}, Probing: {K, K},
+		AuthFailed: {K, K}, QuotaExhausted: {K, K}, Probing: {Probe, Probe},
 	}
 	if len(table) != int(reasonCount) {
 		t.Fatalf("%d of %d reasons", len(table), reasonCount)

@@ -33,8 +33,11 @@ type Backoff struct {
 type Escape struct {
 	ErrorRate  float64       // at this smoothed error rate or above, 0 to 1; 0 is never
 	TTFTFactor float64       // above this multiple of the group's median TTFT, > 1; 0 is never
-	Length     time.Duration // how long the substitute is kept; ≥ 0
+	Length     time.Duration // how long the substitute is kept; 0 is no escape at all
 }
+
+// On tells that sessions may be served elsewhere and stay bound.
+func (e *Escape) On() bool { return e.Length > 0 }
 
 // Defaults that stand for unset (zero or negative) values.
 const (

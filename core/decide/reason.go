@@ -111,9 +111,11 @@ const (
 	Drop
 	// Take lets the account serve, or be waited for; the binding stands.
 	Take
+	// Probe is Take as the account's one probe, and Keep while another probe is out.
+	Probe
 )
 
-var fateNames = [...]string{"keep", "drop", "take"}
+var fateNames = [...]string{"keep", "drop", "take", "probe"}
 
 // String gives the lower-case name.
 func (f Fate) String() string {
@@ -129,8 +131,13 @@ func FateOf(layer Layer, r Reason) Fate {
 	switch r {
 	case None:
 		return Take
+	case Probing:
+		if layer != LayerLoadBalance {
+			return Probe
+		}
+		return Keep
 	case ExcludedByCaller, ResponseTransport, Paused, AuthFailed, Draining, ModelUnmapped, Overloaded, RateLimited,
-		QuotaExhausted, Probing:
+		QuotaExhausted:
 		return Keep
 	case Transport:
 		if layer == LayerSession {

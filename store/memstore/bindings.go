@@ -33,18 +33,24 @@ type boundTake struct {
 	*core.BoundTake
 	now int64
 	out *core.BoundTaken
+	// probe says that the account judged last is to be taken as its probe.
+	probe bool
 }
 
 // judge says what the binding to an account may do. An account that no roster names has no slot to take.
 func (b *boundTake) judge(layer decide.Layer, a *account) decide.Fate {
 	fate := b.Judge.Judge(layer, a.id)
-	if fate == decide.Take && a.ordinal == unlisted {
+	b.probe = fate == decide.Probe
+	switch {
+	case b.probe && a.probes > 0, (b.probe || fate == decide.Take) && a.ordinal == unlisted:
 		return decide.Keep
+	case b.probe:
+		return decide.Take
 	}
 	return fate
 }
 
-// response follows the response's binding, and tells whether that answers the take.
+// response follows the response's binding, and tells whether that ends the take.
 func (b *boundTake) response() bool {
 	a := b.bound(&b.bindings, b.Response, b.now)
 	if a == nil {
@@ -54,7 +60,7 @@ func (b *boundTake) response() bool {
 	found.Account, found.Fate = a.id, b.judge(decide.LayerResponse, a)
 	if found.Fate != decide.Take {
 		b.drop(b.Response, found.Fate)
-		return false
+		return b.ResponseAlone
 	}
 	found.Full = !a.room()
 	if !b.DryRun {
@@ -88,9 +94,7 @@ func (b *boundTake) session() {
 	case decide.Drop:
 		b.drop(b.Session, found.Fate)
 	case decide.Keep:
-		if substitute != nil && substitute.room() && b.judge(decide.LayerSession, substitute) == decide.Take {
-			b.take(decide.LayerSession, substitute)
-		}
+		b.standIn(substitute)
 	case decide.Take:
 		found.Full = !a.room()
 		switch {
@@ -99,9 +103,18 @@ func (b *boundTake) session() {
 				bind(&b.bindings, b.Session, a, b.now, b.SessionTTL)
 			}
 			b.take(decide.LayerSession, a)
-		case !b.SpillSession:
+		case b.SpillSession:
+			b.standIn(substitute)
+		default:
 			b.full(decide.LayerSession, a)
 		}
+	}
+}
+
+// standIn takes the session's substitute, if there is one that is fit and has room.
+func (b *boundTake) standIn(substitute *account) {
+	if substitute != nil && substitute.room() && b.judge(decide.LayerSession, substitute) == decide.Take {
+		b.take(decide.LayerSession, substitute)
 	}
 }
 
@@ -130,5 +143,9 @@ func (b *boundTake) take(layer decide.Layer, a *account) {
 	}
 	l := b.grant(b.now, &b.Grant, a)
 	l.layer = layer
+	if b.probe {
+		l.flags |= flagProbe
+		a.probes++
+	}
 	b.out.Lease = b.tell(l)
 }

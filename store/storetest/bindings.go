@@ -16,6 +16,8 @@ func bindingChecks() []Check {
 		{"binding/session_hit", checkSessionHit},
 		{"binding/session_full", checkSessionFull},
 		{"binding/session_full_spills", checkSpill},
+		{"binding/response_alone", checkResponseAlone},
+		{"binding/probe", checkBoundProbe},
 		{"binding/none_gives_loads", checkNoBinding},
 		{"binding/loads_on_request", checkAlwaysLoads},
 		{"binding/tenant_cap_comes_first", checkCapFirst},
@@ -135,6 +137,42 @@ func checkSpill(t TB, h *Harness) {
 		r.Errorf("loads are %+v, want %+v", take.Loads, want)
 	}
 	r.wantLife(s, "a", sessionTTL)
+}
+
+func checkBoundProbe(t TB, h *Harness) {
+	r := newRig(t, h, 9, 9)
+	s := r.session()
+	r.bind(s, 0, sessionTTL)
+	take := func(want core.BoundStatus) core.BoundTaken {
+		b := r.bound(core.BindingKey{}, s)
+		b.Judge = fates{"a": decide.Probe}
+		return r.wantBound(b, want)
+	}
+	probe := take(core.BoundTook)
+	if out := take(core.BoundNone); out.Session.Fate != decide.Keep {
+		r.Errorf("a second probe was answered %+v", out)
+	}
+	r.settle(of(probe.Lease, core.SettleFinished))
+	take(core.BoundTook)
+	r.wantInUse(1, 0)
+}
+
+func checkResponseAlone(t TB, h *Harness) {
+	r := newRig(t, h, 1, 2)
+	response, session := r.session(), r.session()
+	r.bind(response, 0, sessionTTL)
+	r.bind(session, 1, sessionTTL)
+	take := r.bound(response, session)
+	take.Judge, take.ResponseAlone = fates{"a": decide.Keep}, true
+	out := r.wantBound(take, core.BoundNone)
+	if out.Response != (core.Binding{Account: "a"}) || out.Session != (core.Binding{}) {
+		r.Errorf("answered %+v", out)
+	}
+	take = r.bound(r.session(), session)
+	take.ResponseAlone = true
+	if out := r.wantBound(take, core.BoundTook); out.Lease.Account != "b" {
+		r.Errorf("without a response binding it took %q", out.Lease.Account)
+	}
 }
 
 func checkNoBinding(t TB, h *Harness) {

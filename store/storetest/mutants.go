@@ -35,6 +35,7 @@ func Mutants() []Mutant {
 		{"every take a new lease", "repeat/same_lease_id_takes_one_slot", func(s core.Store) core.Store { return &newIDs{Store: s} }},
 		{"drop is not dropped", "fate/drop_removes_the_binding", bounding(func(t *core.BoundTake) { t.Judge = softened{t.Judge} }, nil)},
 		{"dry run takes", "dry/looks_without_taking", bounding(func(t *core.BoundTake) { t.DryRun = false }, nil)},
+		{"session asked though the response has an owner", "binding/response_alone", bounding(func(t *core.BoundTake) { t.ResponseAlone = false }, nil)},
 		{"session waits though it may spill", "binding/session_full_spills", bounding(func(t *core.BoundTake) { t.SpillSession = false }, nil)},
 		{"no loads with a take", "binding/loads_on_request", bounding(func(t *core.BoundTake) { t.AlwaysLoads = false }, nil)},
 		{"sticky take renews nothing", "binding/session_hit", func(s core.Store) core.Store { return &stale{s} }},

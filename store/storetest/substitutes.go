@@ -11,6 +11,7 @@ func substituteChecks() []Check {
 		{"substitute/stands_in_for_a_kept_binding", checkSubstituteTakes},
 		{"substitute/only_when_fit_and_free", checkSubstituteUnfit},
 		{"substitute/only_for_a_kept_binding", checkSubstituteIdle},
+		{"substitute/stands_in_for_a_spilled_session", checkSubstituteSpills},
 	}
 }
 
@@ -96,4 +97,17 @@ func checkSubstituteIdle(t TB, h *Harness) {
 	take.Judge = fates{"a": decide.Drop}
 	r.wantBound(take, core.BoundNone)
 	r.wantInUse(1, 0)
+}
+
+func checkSubstituteSpills(t TB, h *Harness) {
+	r := newRig(t, h, 1, 9)
+	s := r.escape(0, 1)
+	r.hold(0)
+	take := r.bound(core.BindingKey{}, s)
+	take.SpillSession = true
+	out := r.wantBound(take, core.BoundTook)
+	if out.Lease.Account != "b" || out.Session.Account != "a" || !out.Session.Full || out.Session.Substitute != "b" {
+		r.Errorf("answered %+v", out)
+	}
+	r.wantInUse(1, 1)
 }
