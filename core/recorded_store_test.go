@@ -152,7 +152,7 @@ func (s *recordedStore) TakeBound(_ context.Context, take *BoundTake) (BoundTake
 			k := s.keys[take.Response]
 			delete(s.local, k.name)
 			delete(s.shared, k)
-		case decide.Keep:
+		case decide.Keep, decide.Probe:
 		}
 	}
 	b, ok := s.sessions[s.keys[take.Session]]
@@ -166,7 +166,7 @@ func (s *recordedStore) TakeBound(_ context.Context, take *BoundTake) (BoundTake
 			return out, nil
 		case decide.Drop:
 			delete(s.sessions, s.keys[take.Session])
-		case decide.Keep:
+		case decide.Keep, decide.Probe:
 		}
 	}
 	return out, s.Loads(context.Background(), take.Ordinals, take.Loads)

@@ -93,7 +93,7 @@ func (b *boundTake) session() {
 	switch found.Fate {
 	case decide.Drop:
 		b.drop(b.Session, found.Fate)
-	case decide.Keep:
+	case decide.Keep, decide.Probe: // judge has made of a probe what it is
 		b.standIn(substitute)
 	case decide.Take:
 		found.Full = !a.room()
