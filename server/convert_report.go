@@ -30,9 +30,7 @@ func eventFrom(m *usherv1.ReportEvent) core.Event {
 		e.ResponseID = event.FirstToken.GetResponseId()
 	case *usherv1.ReportEvent_Finished:
 		e.Kind = core.EventFinished
-		e.Outcome = reportedFrom(event.Finished.GetOutcome())
-		e.TTFT = event.Finished.GetTimeToFirstToken().AsDuration()
-		e.ResponseID = event.Finished.GetResponseId()
+		finishedFrom(&e, event.Finished)
 	case *usherv1.ReportEvent_ReleasedUnused:
 		e.Kind = core.EventUnused
 	case *usherv1.ReportEvent_Switched:
@@ -41,13 +39,34 @@ func eventFrom(m *usherv1.ReportEvent) core.Event {
 	return e
 }
 
-// reportedFrom gives 0 for an outcome that validation refuses.
+func finishedFrom(e *core.Event, m *usherv1.Finished) {
+	e.Outcome = reportedFrom(m.GetOutcome())
+	e.TTFT = m.GetTimeToFirstToken().AsDuration()
+	e.ResponseID = m.GetResponseId()
+	e.UpstreamStatus = int(m.GetUpstreamStatus())
+	e.UpstreamCode = m.GetUpstreamCode()
+	e.RetryAfter = m.GetRetryAfter().AsDuration()
+	if at := m.GetResetAt(); at != nil {
+		e.ResetAt = at.AsTime()
+	}
+	e.Scope = scopeFrom(m.GetLimitScope())
+}
+
+// reportedFrom gives 0 for an outcome that is not told.
 func reportedFrom(o usherv1.Outcome) core.Outcome {
 	switch o {
 	case usherv1.Outcome_OUTCOME_SUCCESS:
 		return core.OutcomeSuccess
 	case usherv1.Outcome_OUTCOME_ACCOUNT_ERROR:
 		return core.OutcomeAccountError
+	case usherv1.Outcome_OUTCOME_RATE_LIMITED:
+		return core.OutcomeRateLimited
+	case usherv1.Outcome_OUTCOME_QUOTA_EXHAUSTED:
+		return core.OutcomeQuotaExhausted
+	case usherv1.Outcome_OUTCOME_AUTH_FAILED:
+		return core.OutcomeAuthFailed
+	case usherv1.Outcome_OUTCOME_OVERLOADED:
+		return core.OutcomeOverloaded
 	case usherv1.Outcome_OUTCOME_UPSTREAM_TIMEOUT:
 		return core.OutcomeUpstreamTimeout
 	case usherv1.Outcome_OUTCOME_CLIENT_ERROR:
@@ -56,8 +75,19 @@ func reportedFrom(o usherv1.Outcome) core.Outcome {
 		return core.OutcomeCancelled
 	case usherv1.Outcome_OUTCOME_CALLER_TIMEOUT:
 		return core.OutcomeCallerTimeout
-	case usherv1.Outcome_OUTCOME_UNSPECIFIED, usherv1.Outcome_OUTCOME_RATE_LIMITED, usherv1.Outcome_OUTCOME_QUOTA_EXHAUSTED,
-		usherv1.Outcome_OUTCOME_AUTH_FAILED, usherv1.Outcome_OUTCOME_OVERLOADED:
+	case usherv1.Outcome_OUTCOME_UNSPECIFIED:
+	}
+	return 0
+}
+
+// scopeFrom gives 0 for a scope that is not told.
+func scopeFrom(s usherv1.LimitScope) core.LimitScope {
+	switch s {
+	case usherv1.LimitScope_LIMIT_SCOPE_ACCOUNT:
+		return core.ScopeAccount
+	case usherv1.LimitScope_LIMIT_SCOPE_MODEL:
+		return core.ScopeModel
+	case usherv1.LimitScope_LIMIT_SCOPE_UNSPECIFIED:
 	}
 	return 0
 }

@@ -1,10 +1,14 @@
 package server
 
 import (
+	"cmp"
+	"strings"
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"usher.internal/core"
 	"usher.internal/core/decide"
@@ -63,14 +67,22 @@ func TestEnumsRoundTrip(t *testing.T) {
 			t.Errorf("outcome %d came back as %d", v, got)
 		}
 	}
-	built := map[core.Outcome]bool{}
-	for v := range usherv1.Outcome_name {
-		if o := reportedFrom(usherv1.Outcome(v)); o != 0 {
-			built[o] = true
+	for v, name := range usherv1.Outcome_name {
+		o := reportedFrom(usherv1.Outcome(v))
+		if want := strings.ToUpper("outcome_" + o.String()); want != name {
+			t.Errorf("%s came as %s", name, want)
 		}
 	}
-	if len(built) != int(core.OutcomeCallerTimeout) {
-		t.Errorf("%d of core's outcomes can be reported, want %d", len(built), core.OutcomeCallerTimeout)
+	for _, o := range core.Outcomes() {
+		if _, known := usherv1.Outcome_value[strings.ToUpper("outcome_"+o.String())]; !known {
+			t.Errorf("%v cannot be reported", o)
+		}
+	}
+	for v, name := range usherv1.LimitScope_name {
+		s := scopeFrom(usherv1.LimitScope(v)).String()
+		if want := "LIMIT_SCOPE_" + strings.ToUpper(cmp.Or(s, "unspecified")); want != name {
+			t.Errorf("%s came as %s", name, want)
+		}
 	}
 }
 
@@ -93,6 +105,16 @@ func TestEventFrom(t *testing.T) {
 			"finished",
 			finished(&usherv1.Finished{Outcome: usherv1.Outcome_OUTCOME_CANCELLED, TimeToFirstToken: ttft, ResponseId: "r"}),
 			core.Event{Kind: core.EventFinished, Token: "t", Outcome: core.OutcomeCancelled, TTFT: 1500 * time.Microsecond, ResponseID: "r"},
+		},
+		{
+			"limited", finished(&usherv1.Finished{
+				UpstreamStatus: proto.Int32(429), UpstreamCode: "slow_down", RetryAfter: durationpb.New(time.Minute),
+				ResetAt: timestamppb.New(time.Unix(9, 1)), LimitScope: usherv1.LimitScope_LIMIT_SCOPE_MODEL,
+			}),
+			core.Event{
+				Kind: core.EventFinished, Token: "t", UpstreamStatus: 429, UpstreamCode: "slow_down", RetryAfter: time.Minute,
+				ResetAt: time.Unix(9, 1).UTC(), Scope: core.ScopeModel,
+			},
 		},
 		{
 			"released by request", released(&usherv1.RequestRef{Tenant: "a", OwnerName: "b", RequestId: "c"}),

@@ -68,11 +68,11 @@ func TestLifeOfARequest(t *testing.T) {
 func TestBadRequestsAreRefusedUnapplied(t *testing.T) {
 	w := newWorld(t, accounts(1, 2), Options{})
 	token := w.lease(t)
-	bad := finished(&usherv1.Finished{Outcome: usherv1.Outcome_OUTCOME_RATE_LIMITED})
+	bad := finished(&usherv1.Finished{})
 	_, err := w.scheduler.Report(t.Context(), report(about(token, succeeded()), bad))
-	checkRefusal(t, refusal{unbuilt: "events[1].finished.outcome"}, err)
+	checkRefusal(t, refusal{fields: []string{"events[1].finished.outcome"}}, err)
 	_, err = w.scheduler.Select(t.Context(), &usherv1.SelectRequest{Reports: report(about(token, succeeded()), bad).GetEvents()})
-	checkRefusal(t, refusal{unbuilt: "reports[1].finished.outcome"}, err)
+	checkRefusal(t, refusal{fields: []string{"reports[1].finished.outcome"}}, err)
 	_, err = w.scheduler.Select(t.Context(), &usherv1.SelectRequest{Reports: report(about(token, succeeded()), &usherv1.ReportEvent{}).GetEvents()})
 	checkRefusal(t, refusal{fields: []string{"reports[1].subject", "reports[1].event"}}, err)
 	if n := w.inUse(t); n != 1 {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -66,7 +67,8 @@ func convert(t *testing.T, m proto.Message) {
 		filterFrom(m)
 	}
 	for _, e := range events {
-		if e.Kind == 0 || e.TTFT < 0 || e.Kind == core.EventFinished && e.Outcome == 0 {
+		if e.Kind == 0 || e.TTFT < 0 || e.RetryAfter < 0 ||
+			e.Kind == core.EventFinished && e.Outcome == 0 && e.UpstreamStatus == 0 && strings.TrimSpace(e.UpstreamCode) == "" {
 			t.Errorf("a valid event became %+v", e)
 		}
 	}

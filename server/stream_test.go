@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"usher.internal/core"
 	usherv1 "usher.internal/gen/usher/v1"
@@ -144,7 +145,7 @@ func TestBadEventsAreNackedAndTheStreamGoesOn(t *testing.T) {
 	send(t, stream,
 		event(1, nil),
 		event(2, finished(&usherv1.Finished{})),
-		event(3, finished(&usherv1.Finished{Outcome: usherv1.Outcome_OUTCOME_OVERLOADED})),
+		event(3, finished(&usherv1.Finished{Outcome: 3, RetryAfter: durationpb.New(-1)})),
 		&usherv1.ReportStreamRequest{Message: &usherv1.ReportStreamRequest_Heartbeat{Heartbeat: &usherv1.Heartbeat{Sequence: 4}}},
 		&usherv1.ReportStreamRequest{Message: &usherv1.ReportStreamRequest_Heartbeat{Heartbeat: &usherv1.Heartbeat{Sequence: 4}}},
 		hello("o", "1"),
@@ -160,7 +161,7 @@ func TestBadEventsAreNackedAndTheStreamGoesOn(t *testing.T) {
 	}{
 		{1, usherv1.NackReason_NACK_REASON_INVALID_ARGUMENT, "event.event"},
 		{2, usherv1.NackReason_NACK_REASON_INVALID_ARGUMENT, "event.event.finished.outcome"},
-		{3, usherv1.NackReason_NACK_REASON_UNIMPLEMENTED, "event.event.finished.outcome"},
+		{3, usherv1.NackReason_NACK_REASON_INVALID_ARGUMENT, "event.event.finished.retry_after"},
 		{4, usherv1.NackReason_NACK_REASON_UNIMPLEMENTED, "heartbeat"},
 		{4, usherv1.NackReason_NACK_REASON_SEQUENCE, "heartbeat.sequence"},
 		{0, usherv1.NackReason_NACK_REASON_INVALID_ARGUMENT, "hello"},

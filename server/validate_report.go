@@ -1,12 +1,16 @@
 package server
 
 import (
+	"time"
+
 	usherv1 "usher.internal/gen/usher/v1"
 )
 
 const (
 	maxEvents = 256
 	maxTokens = 256
+
+	maxRetryAfter = 30 * 24 * time.Hour
 )
 
 func validateReport(m *usherv1.ReportRequest) error {
@@ -92,32 +96,30 @@ func (c *checker) request(at place, m *usherv1.RequestRef, of *usherv1.ReportEve
 }
 
 func (c *checker) finished(at place, m *usherv1.Finished) {
+	if m == nil {
+		c.bad(at, "finished", "is required")
+		return
+	}
 	c.enum(at, "finished.outcome", int32(m.GetOutcome()), usherv1.Outcome_name)
 	c.enum(at, "finished.limit_scope", int32(m.GetLimitScope()), usherv1.LimitScope_name)
 	c.sample(at, "finished.time_to_first_token", m.GetTimeToFirstToken())
 	c.hash(at, "finished.response_id", m.GetResponseId())
-	derived := m != nil && m.UpstreamStatus != nil || m.GetUpstreamCode() != ""
-	if m.GetOutcome() == usherv1.Outcome_OUTCOME_UNSPECIFIED && !derived {
-		c.bad(at, "finished.outcome", "is required")
+	c.upstream(at, m)
+	if m.GetOutcome() == usherv1.Outcome_OUTCOME_UNSPECIFIED && m.UpstreamStatus == nil && isBlank(m.GetUpstreamCode()) {
+		c.bad(at, "finished.outcome", "is required without upstream_status and upstream_code")
 	}
-	switch m.GetOutcome() {
-	case usherv1.Outcome_OUTCOME_RATE_LIMITED, usherv1.Outcome_OUTCOME_QUOTA_EXHAUSTED,
-		usherv1.Outcome_OUTCOME_AUTH_FAILED, usherv1.Outcome_OUTCOME_OVERLOADED:
-		c.unimplemented(at, "finished.outcome")
-	default:
+}
+
+// upstream checks what the upstream said.
+func (c *checker) upstream(at place, m *usherv1.Finished) {
+	if m.UpstreamStatus != nil && (m.GetUpstreamStatus() < 100 || m.GetUpstreamStatus() > 599) {
+		c.bad(at, "finished.upstream_status", "must be from 100 to 599")
 	}
-	for _, f := range []struct {
-		name string
-		set  bool
-	}{
-		{"finished.upstream_status", m != nil && m.UpstreamStatus != nil},
-		{"finished.upstream_code", m.GetUpstreamCode() != ""},
-		{"finished.retry_after", m.GetRetryAfter() != nil},
-		{"finished.reset_at", m.GetResetAt() != nil},
-		{"finished.limit_scope", m.GetLimitScope() != usherv1.LimitScope_LIMIT_SCOPE_UNSPECIFIED},
-	} {
-		if f.set {
-			c.unimplemented(at, f.name)
-		}
+	c.id(at, "finished.upstream_code", m.GetUpstreamCode())
+	if d := m.GetRetryAfter(); d != nil && (!d.IsValid() || d.AsDuration() <= 0 || d.AsDuration() > maxRetryAfter) {
+		c.bad(at, "finished.retry_after", "must be above 0 and at most 30 days")
+	}
+	if t := m.GetResetAt(); t != nil && !t.IsValid() {
+		c.bad(at, "finished.reset_at", "is not a valid time")
 	}
 }

@@ -96,14 +96,13 @@ func selectRows() []refusal {
 		{name: "alternates", msg: &S{Alternates: 17}, fields: []string{"alternates"}},
 		{name: "too many reports", msg: &S{Reports: slices.Repeat([]*usherv1.ReportEvent{succeeded()}, 65)}, fields: []string{"reports"}},
 		{name: "bad report", msg: &S{Reports: report(succeeded(), &usherv1.ReportEvent{}).Events}, fields: []string{"reports[1].subject", "reports[1].event"}},
-		{name: "unbuilt in report", msg: &S{Reports: report(finished(&usherv1.Finished{Outcome: 3})).Events}, unbuilt: "reports[0].finished.outcome"},
+		{name: "no outcome in report", msg: &S{Reports: report(finished(&usherv1.Finished{})).Events}, fields: []string{"reports[0].finished.outcome"}},
 		{name: "all at once", msg: &S{Group: long(129), Alternates: 99, Wait: durationpb.New(1)}, fields: []string{"group", "alternates"}},
 	}
 }
 
 func reportRows() []refusal {
 	type F = usherv1.Finished
-	status := int32(429)
 	rows := []refusal{
 		{name: "plain", msg: report(succeeded())},
 		{name: "no events", msg: report(), fields: []string{"events"}},
@@ -133,15 +132,25 @@ func reportRows() []refusal {
 		{name: "bad first token", msg: report(&usherv1.ReportEvent{Subject: succeeded().Subject, Event: &usherv1.ReportEvent_FirstToken{
 			FirstToken: &usherv1.FirstToken{TimeToFirstToken: durationpb.New(-1), ResponseId: long(513)},
 		}}), fields: []string{"events[0].first_token.time_to_first_token", "events[0].first_token.response_id"}},
-		{name: "upstream status", msg: report(finished(&F{UpstreamStatus: &status})), unbuilt: "events[0].finished.upstream_status"},
-		{name: "upstream status 0", msg: report(finished(&F{UpstreamStatus: new(int32)})), unbuilt: "events[0].finished.upstream_status"},
-		{name: "upstream code", msg: report(finished(&F{UpstreamCode: "x"})), unbuilt: "events[0].finished.upstream_code"},
-		{name: "retry after", msg: report(finished(&F{Outcome: 1, RetryAfter: durationpb.New(1)})), unbuilt: "events[0].finished.retry_after"},
-		{name: "reset at", msg: report(finished(&F{Outcome: 1, ResetAt: timestamppb.New(time.Unix(1, 0))})), unbuilt: "events[0].finished.reset_at"},
-		{name: "limit scope", msg: report(succeeded(), finished(&F{Outcome: 1, LimitScope: 1})), unbuilt: "events[1].finished.limit_scope"},
+		{name: "upstream status 0", msg: report(finished(&F{UpstreamStatus: new(int32)})), fields: []string{"events[0].finished.upstream_status"}},
+		{name: "upstream status 600", msg: report(finished(&F{Outcome: 1, UpstreamStatus: proto.Int32(600)})), fields: []string{"events[0].finished.upstream_status"}},
+		{name: "upstream status alone", msg: report(finished(&F{UpstreamStatus: proto.Int32(100)}), finished(&F{UpstreamStatus: proto.Int32(599)}))},
+		{name: "upstream code alone", msg: report(finished(&F{UpstreamCode: long(128)}))},
+		{name: "blank upstream code alone", msg: report(finished(&F{UpstreamCode: " "})), fields: []string{"events[0].finished.outcome"}},
+		{name: "long upstream code", msg: report(finished(&F{UpstreamCode: long(129)})), fields: []string{"events[0].finished.upstream_code"}},
+		{name: "limit", msg: report(finished(&F{
+			Outcome: 3, RetryAfter: durationpb.New(30 * 24 * time.Hour), ResetAt: timestamppb.New(time.Unix(1, 0)), LimitScope: 2,
+		}))},
+		{name: "retry after 0", msg: report(finished(&F{Outcome: 3, RetryAfter: durationpb.New(0)})), fields: []string{"events[0].finished.retry_after"}},
+		{name: "retry after too long", msg: report(finished(&F{Outcome: 3, RetryAfter: durationpb.New(30*24*time.Hour + 1)})), fields: []string{"events[0].finished.retry_after"}},
+		{name: "retry after of mixed signs", msg: report(finished(&F{Outcome: 3, RetryAfter: &durationpb.Duration{Seconds: 5, Nanos: -1}})), fields: []string{"events[0].finished.retry_after"}},
+		{name: "reset beyond time", msg: report(finished(&F{Outcome: 3, ResetAt: &timestamppb.Timestamp{Seconds: 1 << 62}})), fields: []string{"events[0].finished.reset_at"}},
+		{name: "finished without content", msg: report(finished(nil)), fields: []string{"events[0].finished"}},
 	}
-	for outcome := usherv1.Outcome_OUTCOME_RATE_LIMITED; outcome <= usherv1.Outcome_OUTCOME_OVERLOADED; outcome++ {
-		rows = append(rows, refusal{name: outcome.String(), msg: report(finished(&F{Outcome: outcome})), unbuilt: "events[0].finished.outcome"})
+	for outcome := range usherv1.Outcome_name {
+		if outcome != 0 {
+			rows = append(rows, refusal{name: usherv1.Outcome(outcome).String(), msg: report(finished(&F{Outcome: usherv1.Outcome(outcome)}))})
+		}
 	}
 	return rows
 }

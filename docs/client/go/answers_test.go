@@ -78,14 +78,6 @@ func TestBadRequest(t *testing.T) {
 	}
 }
 
-func TestNotBuiltYet(t *testing.T) {
-	g := newGateway(t)
-	_, err := g.usher.Select(t.Context(), &usherv1.SelectRequest{Wait: durationpb.New(time.Second)})
-	if status.Code(err) != codes.Unimplemented || !strings.Contains(status.Convert(err).Message(), "wait") {
-		t.Errorf("wait: %s", Explain(err))
-	}
-}
-
 func TestReleasedBeforeItsSelect(t *testing.T) {
 	g := newGateway(t)
 	req := &usherv1.SelectRequest{RequestId: unique("req"), Owner: g.owner}
@@ -109,11 +101,11 @@ func TestStream(t *testing.T) {
 
 	lease, response := g.take(t, &usherv1.SelectRequest{}), unique("resp")
 	s.Send(firstTokenEvent(lease.LeaseToken, durationpb.New(80*time.Millisecond), response))
-	s.Send(finishedEvent(lease.LeaseToken, &usherv1.Finished{Outcome: usherv1.Outcome_OUTCOME_RATE_LIMITED}))
+	s.Send(finishedEvent(lease.LeaseToken, &usherv1.Finished{}))
 	select { // a refused event is nacked, and the stream goes on
 	case x := <-trouble:
-		if x.Nack.GetReason() != usherv1.NackReason_NACK_REASON_UNIMPLEMENTED || !strings.Contains(x.Nack.Field, "outcome") {
-			t.Errorf("an outcome that is not built yet: %v", x)
+		if x.Nack.GetReason() != usherv1.NackReason_NACK_REASON_INVALID_ARGUMENT || !strings.Contains(x.Nack.Field, "outcome") {
+			t.Errorf("a finish without an outcome: %v", x)
 		}
 	case <-ctx.Done():
 		t.Fatal("no nack came")

@@ -135,6 +135,8 @@ func outcomeOf(ctx context.Context, err error) usherv1.Outcome {
 	}
 }
 
+// othersMayServe tells that the account was at fault. A gateway that knows its upstream's answer reports
+// upstream_status, upstream_code and retry_after with it, and may leave the outcome to usher.
 func othersMayServe(o usherv1.Outcome) bool {
 	return o == usherv1.Outcome_OUTCOME_ACCOUNT_ERROR || o == usherv1.Outcome_OUTCOME_UPSTREAM_TIMEOUT
 }

@@ -157,9 +157,6 @@ class Life(unittest.TestCase):
         bad = fault(session_hash="x" * 513, alternates=17)
         self.assertEqual(bad["code"], "INVALID_ARGUMENT")
         self.assertEqual(sorted(bad["fields"]), ["alternates", "session_hash"])
-        wait = fault(wait={"seconds": 1})
-        self.assertEqual(wait["code"], "UNIMPLEMENTED")
-        self.assertIn("wait", wait["message"])
 
         owner, request_id = self.gateway.owner, unique("req")
         marked = tell(request={"owner_name": owner.name, "request_id": request_id}, released_unused={})

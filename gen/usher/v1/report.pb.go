@@ -27,20 +27,22 @@ const (
 type Outcome int32
 
 const (
-	// Not told; refused in a Finished event.
+	// Not told; in a Finished event only beside upstream_status or upstream_code, which tell it then.
 	Outcome_OUTCOME_UNSPECIFIED Outcome = 0
 	// The upstream answered in full. Error sample 0.
 	Outcome_OUTCOME_SUCCESS Outcome = 1
-	// The account failed: a 5xx, a broken connection. Error sample 1. Until the outcomes below are built,
-	// also for an account that is limited, overloaded or refuses its credentials; exclude it in the retry.
+	// The account failed: a 5xx, a broken connection. Error sample 1.
 	Outcome_OUTCOME_ACCOUNT_ERROR Outcome = 2
-	// The account, or the model on it, is rate-limited. Error sample 1, and a cooldown. Not built yet: UNIMPLEMENTED.
+	// The account, or the model on it, is rate-limited. Error sample 1, and a cooldown until retry_after or
+	// reset_at; without either as long as after OVERLOADED.
 	Outcome_OUTCOME_RATE_LIMITED Outcome = 3
-	// The account's quota is used up. Error sample 1, and a cooldown. Not built yet: UNIMPLEMENTED.
+	// The account's quota is used up. Error sample 1, and a cooldown as after RATE_LIMITED.
 	Outcome_OUTCOME_QUOTA_EXHAUSTED Outcome = 4
-	// The account's credentials were refused. Error sample 1, and a pause. Not built yet: UNIMPLEMENTED.
+	// The account's credentials were refused. Error sample 1; in profile recommended the account as a whole
+	// takes no request from then on.
 	Outcome_OUTCOME_AUTH_FAILED Outcome = 5
-	// The upstream is overloaded. Error sample 1, and a short cooldown. Not built yet: UNIMPLEMENTED.
+	// The upstream is overloaded. Error sample 1, and a cooldown until retry_after or reset_at; without either a
+	// short one, longer with each overload in a row.
 	Outcome_OUTCOME_OVERLOADED Outcome = 6
 	// The upstream did not answer in time. Error sample 1.
 	Outcome_OUTCOME_UPSTREAM_TIMEOUT Outcome = 7
@@ -113,7 +115,7 @@ func (Outcome) EnumDescriptor() ([]byte, []int) {
 type LimitScope int32
 
 const (
-	// The server's default for the outcome.
+	// What the server's table says for the upstream's status and code; the whole account where it says nothing.
 	LimitScope_LIMIT_SCOPE_UNSPECIFIED LimitScope = 0
 	// The whole account.
 	LimitScope_LIMIT_SCOPE_ACCOUNT LimitScope = 1
@@ -721,22 +723,24 @@ func (x *FirstToken) GetResponseId() string {
 // Finished says that the request ended, and how.
 type Finished struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How it ended; required while upstream_status and upstream_code are not built.
+	// How it ended. May be unset when upstream_status or upstream_code is given: the server's table for the
+	// account's provider (usher outcomes prints it) tells it then. One that is set stands.
 	Outcome Outcome `protobuf:"varint,1,opt,name=outcome,proto3,enum=usher.v1.Outcome" json:"outcome,omitempty"`
 	// As in FirstToken, for callers that report once; ignored when a first_token event counted before.
 	// A failed attempt gives a sample only if a token came.
 	TimeToFirstToken *durationpb.Duration `protobuf:"bytes,2,opt,name=time_to_first_token,json=timeToFirstToken,proto3" json:"time_to_first_token,omitempty"`
 	// The id of the response, at most 512 bytes, trimmed: bound to the account. Blank binds nothing.
 	ResponseId string `protobuf:"bytes,3,opt,name=response_id,json=responseId,proto3" json:"response_id,omitempty"`
-	// The upstream's HTTP status, from which the outcome is derived. Not built yet: UNIMPLEMENTED.
+	// The upstream's HTTP status, 100 to 599; unset when there was none.
 	UpstreamStatus *int32 `protobuf:"varint,4,opt,name=upstream_status,json=upstreamStatus,proto3,oneof" json:"upstream_status,omitempty"`
-	// The upstream's error code, at most 128 bytes. Not built yet: UNIMPLEMENTED.
+	// The upstream's error code or type, at most 128 bytes; compared without case and surrounding space.
 	UpstreamCode string `protobuf:"bytes,5,opt,name=upstream_code,json=upstreamCode,proto3" json:"upstream_code,omitempty"`
-	// How long the upstream asks to stay away. Not built yet: UNIMPLEMENTED.
+	// How long the upstream asks to stay away from now, above 0 and at most 30 days. Where both are given, the later of this and
+	// reset_at counts; policy.cooldown.max bounds both. Read for the outcomes that cool: RATE_LIMITED, QUOTA_EXHAUSTED, OVERLOADED.
 	RetryAfter *durationpb.Duration `protobuf:"bytes,6,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
-	// When the upstream's limit ends. Not built yet: UNIMPLEMENTED.
+	// When the upstream's limit ends, if it said an instant; one that is past is as if unset. Read as retry_after is.
 	ResetAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=reset_at,json=resetAt,proto3" json:"reset_at,omitempty"`
-	// What the limit covers. Not built yet: UNIMPLEMENTED.
+	// What the limit covers. Read for the outcomes that cool.
 	LimitScope    LimitScope `protobuf:"varint,8,opt,name=limit_scope,json=limitScope,proto3,enum=usher.v1.LimitScope" json:"limit_scope,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
