@@ -95,7 +95,7 @@ func TestLifeOfARequest(t *testing.T) {
 	do(0, report...)
 	do(0, report...)
 	got := account(t, s)
-	if got.GetInUse() != 0 || got.GetErrorRate() != 0.2 || got.GetTtftMs() != 120 {
+	if got.GetInUse() != 0 || got.GetErrorRate() != 1 || got.GetTtftMs() != 120 {
 		t.Errorf("after the report: in use %d, error %v, first token %v ms", got.GetInUse(), got.GetErrorRate(), got.GetTtftMs())
 	}
 	if out := do(0, "select", "--session", "s1", "--dry-run", "--explain"); !strings.Contains(out, "session") {

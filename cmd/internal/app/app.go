@@ -131,11 +131,16 @@ func (a *App) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	outcomes, err := a.config.OutcomeTable()
+	if err != nil {
+		return err
+	}
 	a.scheduler, err = core.New(ctx, core.Options{
 		Store: store, Clock: a.clock, Observer: observer,
 		Logger:   slog.New(slogHandler{core: a.log.Core()}),
 		LeaseTTL: s.LeaseTTL, HistoryBytes: s.CoreHistoryBytes(),
-		Entropy: rand.Uint64, // safe for concurrent use, and seeded by the system at each start
+		Outcomes: outcomes,
+		Entropy:  rand.Uint64, // safe for concurrent use, and seeded by the system at each start
 	})
 	if err != nil {
 		return err

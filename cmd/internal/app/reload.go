@@ -20,7 +20,7 @@ const settle = 200 * time.Millisecond
 // reloadTimeout bounds the store's part in a reload.
 const reloadTimeout = 10 * time.Second
 
-// Reload reads the file again and puts accounts and policy into force, all or nothing.
+// Reload reads the file again and puts accounts, policy and outcomes into force, all or nothing.
 // Whatever happens is logged; the error is for callers that want to know.
 func (a *App) Reload(ctx context.Context) error { return a.reloadIf(ctx, true) }
 
@@ -46,9 +46,7 @@ func (a *App) reloadIf(ctx context.Context, forced bool) error {
 		if a.opts.Override != nil {
 			a.opts.Override(c)
 		}
-		ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
-		defer cancel()
-		err = a.scheduler.Apply(ctx, c.Pool(), c.Policy.Decide())
+		err = a.apply(ctx, c)
 	}
 	if err != nil {
 		a.log.Error("reload failed; what was in force stays in force", zap.Error(err))
@@ -59,6 +57,20 @@ func (a *App) reloadIf(ctx context.Context, forced bool) error {
 	if changed := serverChanges(a.config.Server, c.Server); len(changed) > 0 {
 		a.log.Warn("these changes take effect at a restart", zap.Strings("fields", changed))
 	}
+	return nil
+}
+
+func (a *App) apply(ctx context.Context, c *config.Config) error {
+	outcomes, err := c.OutcomeTable()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
+	defer cancel()
+	if err := a.scheduler.Apply(ctx, c.Pool(), c.Policy.Decide()); err != nil {
+		return err
+	}
+	a.scheduler.UseOutcomes(outcomes)
 	return nil
 }
 

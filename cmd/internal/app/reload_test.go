@@ -5,6 +5,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	usherv1 "usher.internal/gen/usher/v1"
 )
 
 func accounts(t *testing.T, a *App) string {
@@ -143,5 +149,38 @@ func TestReloadWithoutAFile(t *testing.T) {
 	a := started(t, Options{Config: parsed(t, oneAccount)})
 	if err := a.Reload(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestReloadOfPolicyAndOutcomes: a 429 that counts as the client's fault, and a profile, both while it runs.
+func TestReloadOfPolicyAndOutcomes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "usher.yaml")
+	write(t, path, "accounts: [{id: a}]\noutcomes: [{status: 429, outcome: client_error}]"+served)
+	a := started(t, Options{File: path})
+	conn := dial(t, a.Addresses()[0])
+	refuse := func() {
+		t.Helper()
+		end := &usherv1.Finished{UpstreamStatus: proto.Int32(429), RetryAfter: durationpb.New(time.Hour)}
+		_, err := usherv1.NewSchedulerServiceClient(conn).Report(t.Context(), &usherv1.ReportRequest{Events: []*usherv1.ReportEvent{{
+			Subject: &usherv1.ReportEvent_LeaseToken{LeaseToken: take(t, conn)}, Event: &usherv1.ReportEvent_Finished{Finished: end},
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	refuse()
+	state := snapshot(t, conn)
+	if got := state.GetAccounts()[0]; got.GetErrorRate() != 0 || got.GetBlockedReason() != 0 || state.GetProfile() != "recommended" {
+		t.Errorf("under the override: %v, profile %s", got, state.GetProfile())
+	}
+	write(t, path, "accounts: [{id: a}]\npolicy: {profile: reference}"+served)
+	if err := a.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	refuse()
+	state = snapshot(t, conn)
+	if got := state.GetAccounts()[0]; got.GetErrorRate() != 0.2 || got.GetBlockedReason() != usherv1.ExclusionReason_EXCLUSION_REASON_RATE_LIMITED ||
+		state.GetProfile() != "reference" {
+		t.Errorf("without it: %v, profile %s", got, state.GetProfile())
 	}
 }

@@ -28,7 +28,45 @@ func check(p *problems, c *Config) {
 		}
 	}
 	checkRepeats(p, "policy.response.transports", c.Policy.Response.Transports)
+	checkPolicy(p, &c.Policy)
+	checkOutcomes(p, c.Outcomes)
 	checkListen(p, c.Server.Listen)
+}
+
+func checkPolicy(p *problems, policy *Policy) {
+	if f := policy.Session.Escape.TTFTFactor; f > 0 && f <= 1 {
+		p.add("policy.session.escape.ttft_factor", "is %v; allowed: 0 or above 1", f)
+	}
+	if over := policy.Cooldown.Overloaded; over.Cap < over.Base {
+		p.add("policy.cooldown.overloaded.cap", "is %v, below base, which is %v", over.Cap, over.Base)
+	}
+}
+
+func checkOutcomes(p *problems, all []Outcome) {
+	type answer struct {
+		provider, code string
+		status         int
+	}
+	first := make(map[answer]int, len(all))
+	for i := range all {
+		o, path := &all[i], fmt.Sprintf("outcomes[%d]", i)
+		if o.Status > 5 && o.Status < 100 {
+			p.add(path+".status", "is %d; allowed: 100 to 599, or 1 to 5 for all that begin with that digit", o.Status)
+		}
+		if o.Status == 0 && o.Code == "" {
+			p.add(path, "status or code is needed")
+			continue
+		}
+		if _, given := p.lines[path+".scope"]; given && !slices.Contains([]string{"rate_limited", "quota_exhausted", "overloaded"}, o.Outcome) {
+			p.add(path+".scope", "is only for rate_limited, quota_exhausted and overloaded; the outcome is %s", o.Outcome)
+		}
+		key := answer{strings.ToLower(o.Provider), strings.ToLower(o.Code), o.Status}
+		if other, taken := first[key]; taken {
+			p.add(path, "the same provider, status and code as in outcomes[%d]", other)
+			continue
+		}
+		first[key] = i
+	}
 }
 
 // checkGroups gives the names that are fit.

@@ -16,6 +16,9 @@ type Config struct {
 	Accounts []Account `yaml:"accounts" required:"true"`
 	// How an account is chosen. Reloaded without a restart.
 	Policy Policy `yaml:"policy"`
+	// What upstreams' answers mean, where it differs from the table that usher outcomes prints: the last word on a provider,
+	// status and code. Reloaded without a restart. Default [].
+	Outcomes []Outcome `yaml:"outcomes"`
 	// Where and how usher serves. Takes effect at a restart, but for log.level.
 	Server Server `yaml:"server"`
 }
@@ -62,72 +65,19 @@ type Account struct {
 	ModelLimits map[string]time.Time `yaml:"model_limits" max:"128"`
 }
 
-// Policy is how an account is chosen.
-type Policy struct {
-	// The set of defaults that the rest of policy starts from. Default reference.
-	Profile string `yaml:"profile" allowed:"reference" later:"recommended"`
-	// The factors' shares in an account's score.
-	Weights Weights `yaml:"weights"`
-	// How many of the best accounts are drawn from. Default 7; 0 means the default.
-	TopK int `yaml:"top_k" min:"0" max:"2147483647"`
-	// The weight of the newest sample in the averages of errors and first-token times, above 0 and at most 1. Default 0.2.
-	EWMAAlpha float64 `yaml:"ewma_alpha" above:"0" max:"1"`
-	// Conversations that stay on their account.
-	Session Session `yaml:"session"`
-	// Responses that are continued on the account that gave them.
-	Response Response `yaml:"response"`
-	// Standing in line when nothing is free.
-	Wait Waits `yaml:"wait"`
+// Outcome says what an upstream's answer means.
+type Outcome struct {
+	// Whose answer, at most 128 bytes, compared without case. Default "", which is any provider's.
+	Provider string `yaml:"provider" max:"128"`
+	// The HTTP status, 100 to 599, or 1 to 5 for all that begin with that digit; status, code or both are needed. Default 0, which is any.
+	Status int `yaml:"status" min:"0" max:"599"`
+	// The error's code or type, at most 128 bytes, compared without case. Default "", which is any.
+	Code string `yaml:"code" max:"128"`
+	// What it means. Required.
+	Outcome string `yaml:"outcome" required:"true" allowed:"success account_error upstream_timeout client_error cancelled caller_timeout rate_limited quota_exhausted auth_failed overloaded"`
+	// What the cooldown covers: the account or the model on it; only for rate_limited, quota_exhausted and overloaded. Default account.
+	Scope string `yaml:"scope" allowed:"account model"`
 }
 
-// Weights are the factors' shares in an account's score.
-type Weights struct {
-	// The share of the account's priority. Default 1; 0 leaves it out.
-	Priority float64 `yaml:"priority" min:"0"`
-	// The share of free room. Default 1; 0 leaves it out.
-	Load float64 `yaml:"load" min:"0"`
-	// The share of a short line. Default 0.7; 0 leaves it out.
-	Queue float64 `yaml:"queue" min:"0"`
-	// The share of few errors. Default 0.8; 0 leaves it out.
-	ErrorRate float64 `yaml:"error_rate" min:"0"`
-	// The share of a fast first token. Default 0.5; 0 leaves it out.
-	TTFT float64 `yaml:"ttft" min:"0"`
-}
-
-// Session is the session layer's part of the policy.
-type Session struct {
-	// How long a conversation keeps its account after its last request. Default 1h; 0s means the default.
-	TTL time.Duration `yaml:"ttl" min:"0s"`
-}
-
-// Response is the response layer's part of the policy.
-type Response struct {
-	// How long a response keeps its account after it was last continued. Default 1h; 0s means the default.
-	TTL time.Duration `yaml:"ttl" min:"0s"`
-	// Only accounts with one of these are looked for by response. Default [], which is every account.
-	Transports []string `yaml:"transports" allowed:"http_sse responses_websockets responses_websockets_v2"`
-}
-
-// Waits are the bounds of standing in line.
-type Waits struct {
-	// On a full account that the request is bound to.
-	Sticky StickyWait `yaml:"sticky"`
-	// When no account has room.
-	Fallback FallbackWait `yaml:"fallback"`
-}
-
-// StickyWait bounds the line of a bound account.
-type StickyWait struct {
-	// How long at most. Default 45s; 0s is not at all.
-	Timeout time.Duration `yaml:"timeout" min:"0s"`
-	// How many at most on one account. Default 3; 0 is nobody.
-	MaxWaiting int `yaml:"max_waiting" min:"0" max:"2147483647"`
-}
-
-// FallbackWait bounds the line when no account has room.
-type FallbackWait struct {
-	// How long at most. Default 30s; 0s is not at all.
-	Timeout time.Duration `yaml:"timeout" min:"0s"`
-	// How many at most on one account. Default 100; 0 is nobody.
-	MaxWaiting int `yaml:"max_waiting" min:"0" max:"2147483647"`
-}
+// setDefaults fills an outcome before its fields are read.
+func (o *Outcome) setDefaults() { o.Scope = "account" }

@@ -5,7 +5,7 @@ import (
 	"maps"
 	"strings"
 
-	"usher.internal/core/decide"
+	"usher.internal/core"
 	"usher.internal/core/pool"
 )
 
@@ -44,20 +44,15 @@ func transports(names []string) pool.Transports {
 	return set
 }
 
-// Decide gives the policy as core knows it; what the file cannot say is as in the profile.
-func (p *Policy) Decide() decide.Policy {
-	out := decide.Reference()
-	out.Profile = p.Profile
-	out.Weights = decide.Weights{
-		Priority: p.Weights.Priority, Load: p.Weights.Load, Queue: p.Weights.Queue,
-		ErrorRate: p.Weights.ErrorRate, TTFT: p.Weights.TTFT,
+// OutcomeTable gives the table with the file's outcomes over the shipped ones. Errors: none after Parse.
+func (c *Config) OutcomeTable() (*core.OutcomeTable, error) {
+	rules := make([]core.OutcomeRule, 0, len(c.Outcomes))
+	for _, o := range c.Outcomes {
+		outcome, _ := core.ParseOutcome(o.Outcome)
+		scope, _ := core.ParseScope(o.Scope)
+		rules = append(rules, core.OutcomeRule{Provider: o.Provider, Status: o.Status, Code: o.Code, Outcome: outcome, Scope: scope})
 	}
-	out.TopK, out.Alpha = p.TopK, p.EWMAAlpha
-	out.SessionTTL, out.ResponseTTL = p.Session.TTL, p.Response.TTL
-	out.StickyWait = decide.Wait{Timeout: p.Wait.Sticky.Timeout, MaxWaiting: p.Wait.Sticky.MaxWaiting}
-	out.FallbackWait = decide.Wait{Timeout: p.Wait.Fallback.Timeout, MaxWaiting: p.Wait.Fallback.MaxWaiting}
-	out.ResponseTransports = transports(p.Response.Transports)
-	return out
+	return core.NewOutcomeTable(rules)
 }
 
 // CoreHistoryBytes is HistoryBytes in core's terms, where 0 is the default and less is none.

@@ -117,9 +117,9 @@ func (d *decoder) list(n *yaml.Node, path string, v reflect.Value, tag reflect.S
 	v.Set(out)
 }
 
-// mapping decodes keys that are free and values of one type.
+// mapping decodes keys that are free and values of one type; one without any replaces the default too.
 func (d *decoder) mapping(n *yaml.Node, path string, v reflect.Value, tag reflect.StructTag) {
-	if isNull(n) {
+	if isNull(n) || n.Kind == yaml.MappingNode && len(n.Content) == 0 {
 		v.SetZero()
 		return
 	}

@@ -43,7 +43,7 @@ func TestPage(t *testing.T) {
 func fieldComments(t *testing.T) map[string]string {
 	t.Helper()
 	comments := make(map[string]string)
-	for _, name := range []string{"config.go", "server.go"} {
+	for _, name := range []string{"config.go", "policy.go", "server.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
@@ -71,7 +71,7 @@ file, line, field and what is allowed, and all of them are told at once. ` + "`u
 Durations are text such as ` + "`250ms`, `10s`, `1h30m`" + `; instants are RFC 3339, such as ` + "`2030-01-31T18:00:00Z`" + `. Texts have no control
 characters and no white space at their ends; numbers are decimal. Aliases are not allowed.
 
-` + "`groups`, `accounts` and `policy`" + ` are read again when the file changes and on SIGHUP: all of it, or, when there is a mistake in it,
+` + "`groups`, `accounts`, `policy` and `outcomes`" + ` are read again when the file changes and on SIGHUP: all of it, or, when there is a mistake in it,
 nothing. ` + "`server`" + ` takes effect at a restart, but for ` + "`server.log.level`" + `. Flags of ` + "`usher serve`" + ` win over the file.
 
 An annotated example: [usher.example.yaml](usher.example.yaml), or ` + "`usher config example`" + `.
@@ -85,6 +85,7 @@ func page(t *testing.T, comments map[string]string) []byte {
 	var b bytes.Buffer
 	b.WriteString(pageHead)
 	rows(t, &b, comments, "", reflect.ValueOf(Default()).Elem())
+	tellsReference(t, comments, "policy", reflect.ValueOf(defaultsOf("recommended")), reflect.ValueOf(defaultsOf("reference")))
 	return b.Bytes()
 }
 
@@ -106,26 +107,49 @@ func rows(t *testing.T, b *bytes.Buffer, comments map[string]string, path string
 		if field.Tag.Get("required") == "" && !strings.Contains(comment, "Default "+defaultText(v.Field(i))) {
 			t.Errorf("%s: the comment does not say %q", name, "Default "+defaultText(v.Field(i)))
 		}
-		if field.Type == reflect.TypeFor[[]Account]() {
-			var a Account
-			a.setDefaults()
-			rows(t, b, comments, name+"[]", reflect.ValueOf(&a).Elem())
+		switch item := field.Type; {
+		case item.Kind() == reflect.Slice && item.Elem().Kind() == reflect.Struct:
+			v := reflect.New(item.Elem())
+			v.Interface().(interface{ setDefaults() }).setDefaults()
+			rows(t, b, comments, name+"[]", v.Elem())
+		case item.Kind() == reflect.Map && item.Elem().Kind() == reflect.Struct && item.Elem() != reflect.TypeFor[time.Time]():
+			rows(t, b, comments, name+"[NAME]", reflect.New(item.Elem()).Elem())
+		}
+	}
+}
+
+// tellsReference checks that a field whose default is another in profile reference says so.
+func tellsReference(t *testing.T, comments map[string]string, path string, recommended, reference reflect.Value) {
+	t.Helper()
+	for i := range recommended.NumField() {
+		field := recommended.Type().Field(i)
+		name := join(path, field.Tag.Get("yaml"))
+		x, y := recommended.Field(i), reference.Field(i)
+		if x.Kind() == reflect.Struct {
+			tellsReference(t, comments, name, x, y)
+			continue
+		}
+		want, comment := "(reference "+defaultText(y)+")", comments[recommended.Type().Name()+"."+field.Name]
+		if differs := defaultText(x) != defaultText(y) && field.Name != "Profile"; differs != strings.Contains(comment, want) {
+			t.Errorf("%s: the comment says %q: %t, want %t", name, want, !differs, differs)
 		}
 	}
 }
 
 func valueText(field reflect.StructField) string {
 	text := map[reflect.Type]string{
-		reflect.TypeFor[time.Time]():            "instant",
-		reflect.TypeFor[time.Duration]():        "duration",
-		reflect.TypeFor[map[string]string]():    "texts by text",
-		reflect.TypeFor[map[string]time.Time](): "instants by text",
-		reflect.TypeFor[[]Account]():            "list",
-		reflect.TypeFor[[]string]():             "list of texts",
-		reflect.TypeFor[string]():               "text",
-		reflect.TypeFor[bool]():                 "`true` or `false`",
-		reflect.TypeFor[int]():                  "whole number",
-		reflect.TypeFor[float64]():              "number",
+		reflect.TypeFor[time.Time]():              "instant",
+		reflect.TypeFor[time.Duration]():          "duration",
+		reflect.TypeFor[map[string]string]():      "texts by text",
+		reflect.TypeFor[map[string]time.Time]():   "instants by text",
+		reflect.TypeFor[[]Account]():              "list",
+		reflect.TypeFor[[]Outcome]():              "list",
+		reflect.TypeFor[map[string]TenantLimit](): "sections by text",
+		reflect.TypeFor[[]string]():               "list of texts",
+		reflect.TypeFor[string]():                 "text",
+		reflect.TypeFor[bool]():                   "`true` or `false`",
+		reflect.TypeFor[int]():                    "whole number",
+		reflect.TypeFor[float64]():                "number",
 	}[field.Type]
 	if allowed := strings.Fields(field.Tag.Get("allowed")); len(allowed) > 0 {
 		prefix := ""

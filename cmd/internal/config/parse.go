@@ -57,6 +57,7 @@ func Parse(name string, data []byte) (*Config, error) {
 		return nil, p.err(name)
 	}
 	c := Default()
+	c.Policy = defaultsOf(profileIn(root))
 	d := decoder{problems: p}
 	d.value(root, "", reflect.ValueOf(c).Elem(), "")
 	check(p, c)
@@ -64,6 +65,24 @@ func Parse(name string, data []byte) (*Config, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// profileIn gives the profile that a file names; blank when it names none.
+func profileIn(root *yaml.Node) string {
+	for _, key := range [...]string{"policy", "profile"} {
+		if root.Kind != yaml.MappingNode {
+			return ""
+		}
+		value := new(yaml.Node)
+		for i := 0; i+1 < len(root.Content); i += 2 {
+			if root.Content[i].Value == key {
+				value = root.Content[i+1]
+				break
+			}
+		}
+		root = value
+	}
+	return root.Value
 }
 
 // document gives the file's one document, or nil and a problem.

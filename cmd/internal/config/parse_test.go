@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"usher.internal/core"
 	"usher.internal/core/decide"
 	"usher.internal/core/pool"
 )
@@ -22,7 +23,7 @@ func TestParseRefuses(t *testing.T) {
 	}{
 		"empty":            {"", []string{"f.yaml:1: the file is empty"}},
 		"only a comment":   {"# nothing\n", []string{"f.yaml:1: the file is empty"}},
-		"not a mapping":    {"- a\n", []string{"f.yaml:1: must have fields (groups, accounts, policy, server), is a list"}},
+		"not a mapping":    {"- a\n", []string{"f.yaml:1: must have fields (groups, accounts, policy, outcomes, server), is a list"}},
 		"no accounts key":  {"groups: []\n", []string{"f.yaml:1: accounts: is required"}},
 		"not yaml":         {"accounts: []\npolicy: {\n", []string{"not YAML:"}},
 		"tab":              {"accounts:\n\t- id: a\n", []string{"f.yaml:2: not YAML:"}},
@@ -41,8 +42,25 @@ func TestParseRefuses(t *testing.T) {
 		"octal":            {"accounts: []\npolicy: {top_k: 010}\n", []string{"policy.top_k: must be a whole number, is \"010\""}},
 		"fraction":         {"accounts: []\npolicy: {top_k: 1.5}\n", []string{"policy.top_k: must be a whole number"}},
 		"negative":         {"accounts: []\npolicy: {top_k: -1}\n", []string{"policy.top_k: is -1; allowed: from 0 to 2147483647"}},
-		"profile":          {"accounts: []\npolicy: {profile: best}\n", []string{"policy.profile: \"best\" is not allowed; allowed: reference"}},
-		"profile to come":  {"accounts: []\npolicy: {profile: recommended}\n", []string{"policy.profile: \"recommended\" is not there yet; allowed: reference"}},
+		"profile":          {"accounts: []\npolicy: {profile: best}\n", []string{"policy.profile: \"best\" is not allowed; allowed: recommended, reference"}},
+		"no profile":       {"accounts: []\npolicy: {profile: }\n", []string{"policy.profile: must be text, is empty"}},
+		"when full":        {"accounts: []\npolicy: {session: {when_full: queue}}\n", []string{"policy.session.when_full: \"queue\" is not allowed; allowed: wait, spill"}},
+		"escape rate":      {"accounts: []\npolicy: {session: {escape: {error_rate: 1.5}}}\n", []string{"policy.session.escape.error_rate: is 1.5; allowed: from 0 to 1"}},
+		"escape factor":    {"accounts: []\npolicy:\n  session:\n    escape: {ttft_factor: 1}\n", []string{"f.yaml:4: policy.session.escape.ttft_factor: is 1; allowed: 0 or above 1"}},
+		"when unavailable": {"accounts: []\npolicy: {response: {when_unavailable: no}}\n", []string{"policy.response.when_unavailable: \"no\" is not allowed; allowed: fall_through, require_owner"}},
+		"half-life":        {"accounts: []\npolicy: {half_life: -1s}\n", []string{"policy.half_life: is -1s; allowed: at least 0s"}},
+		"cap below base":   {"accounts: []\npolicy:\n  cooldown:\n    overloaded: {base: 2m}\n", []string{"f.yaml:4: policy.cooldown.overloaded.cap: is 1m0s, below base, which is 2m0s"}},
+		"jitter":           {"accounts: []\npolicy: {cooldown: {overloaded: {jitter: 2}}}\n", []string{"policy.cooldown.overloaded.jitter: is 2; allowed: from 0 to 1"}},
+		"half open":        {"accounts: []\npolicy: {cooldown: {half_open: 1}}\n", []string{"policy.cooldown.half_open: must be true or false"}},
+		"negative tenant":  {"accounts: []\npolicy: {tenants: {by_name: {a: {max_leases: -1}}}}\n", []string{"policy.tenants.by_name[\"a\"].max_leases: is -1; allowed: from 0"}},
+		"unknown limit":    {"accounts: []\npolicy: {tenants: {default: {leases: 1}}}\n", []string{"policy.tenants.default.leases: unknown field; allowed here: max_leases, max_waiting"}},
+		"long tenant":      {"accounts: []\npolicy: {tenants: {by_name: {" + long + ": {}}}}\n", []string{"has 129 bytes"}},
+		"no meaning":       {"accounts: []\noutcomes: [{status: 429}]\n", []string{"f.yaml:2: outcomes[0].outcome: is required"}},
+		"meaning":          {"accounts: []\noutcomes: [{status: 429, outcome: bad}]\n", []string{"outcomes[0].outcome: \"bad\" is not allowed; allowed: success, account_error"}},
+		"no answer":        {"accounts: []\noutcomes:\n- {outcome: success}\n", []string{"f.yaml:3: outcomes[0]: status or code is needed"}},
+		"status":           {"accounts: []\noutcomes: [{status: 42, outcome: success}]\n", []string{"outcomes[0].status: is 42; allowed: 100 to 599, or 1 to 5"}},
+		"idle scope":       {"accounts: []\noutcomes: [{status: 401, outcome: auth_failed, scope: account}]\n", []string{"outcomes[0].scope: is only for rate_limited, quota_exhausted and overloaded; the outcome is auth_failed"}},
+		"answer twice":     {"accounts: []\noutcomes:\n- {provider: p, code: C, outcome: success}\n- {provider: P, code: c, outcome: cancelled}\n", []string{"f.yaml:4: outcomes[1]: the same provider, status and code as in outcomes[0]"}},
 		"number duration":  {"accounts: []\npolicy: {session: {ttl: 60}}\n", []string{"policy.session.ttl: must be a duration such as 250ms, 10s or 1h30m, is \"60\""}},
 		"bad duration":     {"accounts: []\nserver:\n  drain_timeout: 10 s\n", []string{"f.yaml:3: server.drain_timeout: must be a duration"}},
 		"negative time":    {"accounts: []\nserver: {drain_timeout: -1s}\n", []string{"server.drain_timeout: is -1s; allowed: from 0s to 24h"}},
@@ -97,16 +115,81 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-func TestDefaultsAreTheReference(t *testing.T) {
-	c, err := Parse("f.yaml", []byte("accounts: []\n"))
+func parsed(t *testing.T, text string) *Config {
+	t.Helper()
+	c, err := Parse("f.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(decide.Reference(), c.Policy.Decide()); diff != "" {
-		t.Error(diff)
+	return c
+}
+
+func TestDefaultsAreTheProfile(t *testing.T) {
+	for text, want := range map[string]decide.Policy{
+		"":                               decide.Recommended(),
+		"policy: {profile: recommended}": decide.Recommended(),
+		"policy: {session: {ttl: 1h}, profile: reference}": decide.Reference(),
+	} {
+		c := parsed(t, "accounts: []\n"+text)
+		if diff := cmp.Diff(want, c.Policy.Decide()); diff != "" {
+			t.Errorf("%q: %s", text, diff)
+		}
+		if diff := cmp.Diff(Default().Server, c.Server); diff != "" {
+			t.Error(diff)
+		}
 	}
-	if diff := cmp.Diff(Default().Server, c.Server); diff != "" {
-		t.Error(diff)
+}
+
+// TestKnobs: each knob reaches core, and what is left out keeps the profile's value.
+func TestKnobs(t *testing.T) {
+	for text, change := range map[string]func(*decide.Policy){
+		"half_life: 1m":                               func(p *decide.Policy) { p.HalfLife = time.Minute },
+		"ttft_per_model: true":                        func(p *decide.Policy) { p.TTFTPerModel = true },
+		"session: {when_full: spill}":                 func(p *decide.Policy) { p.SessionSpill = true },
+		"session: {when_full: wait}":                  func(p *decide.Policy) { p.SessionSpill = false },
+		"session: {escape: {error_rate: 0.25}}":       func(p *decide.Policy) { p.Escape.ErrorRate = 0.25 },
+		"session: {escape: {ttft_factor: 2}}":         func(p *decide.Policy) { p.Escape.TTFTFactor = 2 },
+		"session: {escape: {length: 7s}}":             func(p *decide.Policy) { p.Escape.Length = 7 * time.Second },
+		"response: {when_unavailable: require_owner}": func(p *decide.Policy) { p.ResponseRequireOwner = true },
+		"cooldown: {max: 1h}":                         func(p *decide.Policy) { p.MaxCooldown = time.Hour },
+		"cooldown: {half_open: false}":                func(p *decide.Policy) { p.HalfOpen = false },
+		"cooldown: {half_open: true}":                 func(p *decide.Policy) { p.HalfOpen = true },
+		"cooldown: {auth_failed_pauses: false}":       func(p *decide.Policy) { p.AuthFailedPauses = false },
+		"cooldown: {auth_failed_pauses: true}":        func(p *decide.Policy) { p.AuthFailedPauses = true },
+		"cooldown: {overloaded: {base: 2s, cap: 3s, jitter: 1}}": func(p *decide.Policy) {
+			p.Overloaded = decide.Backoff{Base: 2 * time.Second, Cap: 3 * time.Second, Jitter: 1}
+		},
+		"tenants: {default: {max_leases: 3}, by_name: {a: {max_waiting: 4}, '': {}}}": func(p *decide.Policy) {
+			p.Tenants = decide.Tenants{
+				Default: decide.TenantLimit{MaxLeases: 3},
+				ByName:  map[string]decide.TenantLimit{"a": {MaxWaiting: 4}, "": {}},
+			}
+		},
+	} {
+		for _, want := range []decide.Policy{decide.Recommended(), decide.Reference()} {
+			c := parsed(t, "accounts: []\npolicy:\n  profile: "+want.Profile+"\n  "+text+"\n")
+			change(&want)
+			if diff := cmp.Diff(want, c.Policy.Decide()); diff != "" {
+				t.Errorf("%s, %q: %s", want.Profile, text, diff)
+			}
+		}
+	}
+}
+
+func TestOutcomes(t *testing.T) {
+	c := parsed(t, "accounts: []\noutcomes:\n- {provider: OpenAI, status: 429, outcome: quota_exhausted, scope: model}\n- {code: Odd, outcome: client_error}\n")
+	table, err := c.OutcomeTable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := table.Resolve("openai", 429, ""); got != (core.Meaning{Outcome: core.OutcomeQuotaExhausted, Scope: core.ScopeModel}) {
+		t.Errorf("429 is %+v", got)
+	}
+	if got := table.Resolve("", 500, "odd"); got.Outcome != core.OutcomeClientError {
+		t.Errorf("odd is %+v", got)
+	}
+	if got := table.Resolve("", 500, ""); got.Outcome != core.OutcomeAccountError {
+		t.Errorf("500 is %+v", got)
 	}
 }
 
@@ -192,6 +275,7 @@ func TestManyProblemsAreCutShort(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(Example)
 	f.Add([]byte("accounts: [{id: a, models: {'*': b}}]\npolicy: {weights: {load: 1e3}}\n"))
+	f.Add([]byte("accounts: []\npolicy: {session: {escape: {ttft_factor: 1.1}}, cooldown: {overloaded: {base: 1s}}}\noutcomes: [{status: 5, outcome: overloaded}]"))
 	f.Add([]byte("a: &a [*a]\n--- !!x {? [] : *a}\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := Parse("f.yaml", data)
@@ -202,6 +286,9 @@ func FuzzParse(f *testing.F) {
 				}
 			}
 			return
+		}
+		if _, err := c.OutcomeTable(); err != nil {
+			t.Fatalf("core refuses the outcomes: %v", err)
 		}
 		policy := c.Policy.Decide()
 		if faults := policy.Validate(); len(faults) > 0 {

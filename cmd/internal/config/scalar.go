@@ -66,11 +66,7 @@ func (d *decoder) string(n *yaml.Node, path string, v reflect.Value, tag reflect
 		return
 	}
 	if allowed := strings.Fields(tag.Get("allowed")); len(allowed) > 0 && !slices.Contains(allowed, n.Value) {
-		what := "is not allowed"
-		if slices.Contains(strings.Fields(tag.Get("later")), n.Value) {
-			what = "is not there yet"
-		}
-		d.addAt(n.Line, path, "%s %s; allowed: %s", shown(n), what, strings.Join(allowed, ", "))
+		d.addAt(n.Line, path, "%s is not allowed; allowed: %s", shown(n), strings.Join(allowed, ", "))
 		return
 	}
 	if tag.Get("required") != "" && strings.TrimSpace(n.Value) == "" {

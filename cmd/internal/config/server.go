@@ -1,6 +1,10 @@
 package config
 
-import "time"
+import (
+	"time"
+
+	"usher.internal/core/decide"
+)
 
 // Server is where and how usher serves.
 type Server struct {
@@ -49,18 +53,7 @@ type Limits struct {
 // Default gives the configuration of an empty file, without accounts.
 func Default() *Config {
 	return &Config{
-		Policy: Policy{
-			Profile:   "reference",
-			Weights:   Weights{Priority: 1, Load: 1, Queue: 0.7, ErrorRate: 0.8, TTFT: 0.5},
-			TopK:      7,
-			EWMAAlpha: 0.2,
-			Session:   Session{TTL: time.Hour},
-			Response:  Response{TTL: time.Hour},
-			Wait: Waits{
-				Sticky:   StickyWait{Timeout: 45 * time.Second, MaxWaiting: 3},
-				Fallback: FallbackWait{Timeout: 30 * time.Second, MaxWaiting: 100},
-			},
-		},
+		Policy: policyOf(decide.Recommended()),
 		Server: Server{
 			Listen:       []string{"127.0.0.1:7411"},
 			DrainTimeout: 10 * time.Second,

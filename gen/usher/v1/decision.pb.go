@@ -618,9 +618,10 @@ type Score struct {
 	LoadFactor float64 `protobuf:"fixed64,3,opt,name=load_factor,json=loadFactor,proto3" json:"load_factor,omitempty"`
 	// 1 − waiting/largest waiting, within 0 to 1.
 	QueueFactor float64 `protobuf:"fixed64,4,opt,name=queue_factor,json=queueFactor,proto3" json:"queue_factor,omitempty"`
-	// 1 − error_rate, within 0 to 1.
+	// 1 − error_rate, within 0 to 1; with a half-life, drawn towards the candidates' mean by what weight the samples lack.
 	ErrorFactor float64 `protobuf:"fixed64,5,opt,name=error_factor,json=errorFactor,proto3" json:"error_factor,omitempty"`
-	// 1 − (t − tmin)/(tmax − tmin), 0.5 without a sample or when all samples are equal.
+	// 1 − (t − tmin)/(tmax − tmin), 0.5 without a sample or when all samples are equal; with a half-life,
+	// drawn towards 0.5 by what weight the sample lacks.
 	TtftFactor float64 `protobuf:"fixed64,6,opt,name=ttft_factor,json=ttftFactor,proto3" json:"ttft_factor,omitempty"`
 	// The account's priority.
 	Priority int32 `protobuf:"varint,7,opt,name=priority,proto3" json:"priority,omitempty"`
@@ -632,7 +633,7 @@ type Score struct {
 	Waiting uint32 `protobuf:"varint,10,opt,name=waiting,proto3" json:"waiting,omitempty"`
 	// Load rate in percent.
 	LoadRate float64 `protobuf:"fixed64,11,opt,name=load_rate,json=loadRate,proto3" json:"load_rate,omitempty"`
-	// Smoothed failure rate, 0 to 1.
+	// Smoothed failure rate, 0 to 1; with a half-life over what samples there are, so that of one failure alone it is 1.
 	ErrorRate float64 `protobuf:"fixed64,12,opt,name=error_rate,json=errorRate,proto3" json:"error_rate,omitempty"`
 	// Smoothed time to first token in milliseconds; unset without a sample.
 	TtftMs *float64 `protobuf:"fixed64,13,opt,name=ttft_ms,json=ttftMs,proto3,oneof" json:"ttft_ms,omitempty"`
