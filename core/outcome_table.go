@@ -99,9 +99,10 @@ func (t *OutcomeTable) Resolve(provider string, status int, code string) Meaning
 	for class >= 10 {
 		class /= 10
 	}
-	keys := make([]outcomeKey, 0, 8)
+	keys := make([]outcomeKey, 0, 10)
 	if code != "" {
-		keys = append(keys, outcomeKey{own, code, status}, outcomeKey{own, code, 0}, outcomeKey{"", code, status}, outcomeKey{"", code, 0})
+		keys = append(keys, outcomeKey{own, code, status}, outcomeKey{own, code, class}, outcomeKey{own, code, 0},
+			outcomeKey{"", code, status}, outcomeKey{"", code, class}, outcomeKey{"", code, 0})
 	}
 	if code == "" || class != 2 { // an error inside an answer that began well is no success
 		keys = append(keys, outcomeKey{own, "", status}, outcomeKey{"", "", status}, outcomeKey{own, "", class}, outcomeKey{"", "", class})
@@ -132,3 +133,6 @@ func (t *OutcomeTable) Rules() []OutcomeRule {
 	})
 	return out
 }
+
+// SameProvider tells that two names stand for one provider in the table.
+func SameProvider(a, b string) bool { return providerOf(a) == providerOf(b) }

@@ -146,8 +146,10 @@ func TestResolveOrder(t *testing.T) {
 	const p, code = "mine", "c"
 	all := []core.OutcomeRule{ // by precedence
 		{Provider: p, Code: code, Status: 418, Outcome: core.OutcomeSuccess},
+		{Provider: p, Code: code, Status: 4, Outcome: core.OutcomeClientError},
 		{Provider: p, Code: code, Outcome: core.OutcomeRateLimited},
 		{Code: code, Status: 418, Outcome: core.OutcomeQuotaExhausted},
+		{Code: code, Status: 4, Outcome: core.OutcomeAccountError},
 		{Code: code, Outcome: core.OutcomeAuthFailed},
 		{Provider: p, Status: 418, Outcome: core.OutcomeOverloaded},
 		{Status: 418, Outcome: core.OutcomeUpstreamTimeout},
@@ -160,6 +162,9 @@ func TestResolveOrder(t *testing.T) {
 		if got := shipped(t, rules...).Resolve(" MINE", 418, "C "); got.Outcome != all[i].Outcome {
 			t.Errorf("without the first %d: %v, want %v", i, got.Outcome, all[i].Outcome)
 		}
+	}
+	if !core.SameProvider("Claude", "anthropic") || core.SameProvider("openai", "anthropic") {
+		t.Error("names of providers")
 	}
 	replaced := shipped(t, core.OutcomeRule{Provider: "Claude", Code: "Overloaded_Error", Outcome: core.OutcomeRateLimited, Scope: core.ScopeModel})
 	if got := replaced.Resolve("anthropic", 529, "overloaded_error"); got != (core.Meaning{Outcome: core.OutcomeRateLimited, Scope: core.ScopeModel}) {

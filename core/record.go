@@ -30,7 +30,7 @@ func (r *run) record(outcome SelectOutcome) {
 			At: r.started, Decision: r.decision, Outcome: outcome, Account: r.answered(outcome), Refusal: refusal,
 			Group: r.req.Group, Model: r.req.Model, Tenant: r.req.Tenant, Provider: r.req.Provider,
 			Transport:  r.req.Transport,
-			HasSession: r.asked.SessionHash != "", HasPrevious: r.asked.ResponseID != "",
+			HasSession: r.asked.SessionHash != "", HasPrevious: r.asked.ResponseID != "", Line: r.line,
 		},
 		policy: r.world.policy, now: r.started, members: r.view.Members(),
 	}

@@ -96,6 +96,7 @@ type DecisionRecord struct {
 	Group, Model, Tenant, Provider string
 	Transport                      pool.Transport
 	HasSession, HasPrevious        bool
+	Line                           LinePlace
 }
 
 // Explanation is a past decision with all that it looked at.

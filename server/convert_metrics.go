@@ -115,6 +115,9 @@ func recordTo(r *core.DecisionRecord) *usherv1.DecisionRecord {
 		HasSession:          r.HasSession,
 		HasPreviousResponse: r.HasPrevious,
 	}
+	if r.Line.JoinedAt > 0 {
+		out.TimeInLine, out.Line = span(r.Line.Time), linePlaceTo(&r.Line)
+	}
 	fillDecision(out.Decision, &r.Decision, &durationpb.Duration{})
 	return out
 }

@@ -62,6 +62,10 @@ func wakeReasonTo(r core.WakeReason) usherv1.WakeReason {
 	return usherv1.WakeReason_WAKE_REASON_UNSPECIFIED
 }
 
+func linePlaceTo(l *core.LinePlace) *usherv1.LinePlace {
+	return &usherv1.LinePlace{JoinedAt: count(l.JoinedAt), WokenBy: wakeReasonTo(l.Woken)}
+}
+
 // reply is a SelectResponse with all that the common answers consist of, in one allocation.
 type reply struct {
 	response  usherv1.SelectResponse
@@ -84,7 +88,11 @@ func responseTo(a *core.Answer) *usherv1.SelectResponse {
 	case a.WaitPlan != nil:
 		r.response.Result = &usherv1.SelectResponse_WaitPlan{WaitPlan: waitPlanTo(a.WaitPlan)}
 	case a.Refusal != nil:
-		r.response.Result = &usherv1.SelectResponse_Refusal{Refusal: refusalTo(a.Refusal)}
+		no := refusalTo(a.Refusal)
+		if a.Refusal.Reason == core.RefusedOwnerUnavailable {
+			no.Owner = stickyTo(&a.Decision.Response)
+		}
+		r.response.Result = &usherv1.SelectResponse_Refusal{Refusal: no}
 	}
 	return &r.response
 }
@@ -104,7 +112,7 @@ func (r *reply) setSelection(s *core.Selection) {
 	}
 	if s.Line.JoinedAt > 0 {
 		to.TimeInLine = span(s.Line.Time)
-		to.Line = &usherv1.LinePlace{JoinedAt: count(s.Line.JoinedAt), WokenBy: wakeReasonTo(s.Line.Woken)}
+		to.Line = linePlaceTo(&s.Line)
 	}
 	for i := range s.Alternates {
 		to.Alternates = append(to.Alternates, alternateTo(&s.Alternates[i]))

@@ -174,6 +174,31 @@ func TestResponseTo(t *testing.T) {
 	}
 }
 
+func TestRefusalNamesTheOwner(t *testing.T) {
+	a := core.Answer{
+		Decision: core.Decision{Response: core.StickyVerdict{Fate: core.BindingKept, Account: "a", Reason: decide.QuotaExhausted, Until: time.Unix(9, 0)}},
+		Refusal:  &core.Refusal{Reason: core.RefusedOwnerUnavailable},
+	}
+	owner := responseTo(&a).GetRefusal().GetOwner()
+	if owner.GetAccountId() != "a" || owner.GetReason() != usherv1.ExclusionReason_EXCLUSION_REASON_QUOTA_EXHAUSTED || owner.GetUntil().GetSeconds() != 9 {
+		t.Errorf("owner: %v", owner)
+	}
+	a.Refusal.Reason = core.RefusedNoneEligible
+	if owner := responseTo(&a).GetRefusal().GetOwner(); owner != nil {
+		t.Errorf("another refusal: %v", owner)
+	}
+}
+
+func TestRecordTellsOfTheLine(t *testing.T) {
+	r := recordTo(&core.DecisionRecord{Line: core.LinePlace{JoinedAt: 3, Time: time.Second, Woken: core.WokenByRelease}})
+	if r.GetTimeInLine().AsDuration() != time.Second || r.GetLine().GetJoinedAt() != 3 || r.GetLine().GetWokenBy() != usherv1.WakeReason_WAKE_REASON_RELEASE {
+		t.Errorf("got %v", r)
+	}
+	if r := recordTo(&core.DecisionRecord{}); r.GetLine() != nil || r.GetTimeInLine() != nil {
+		t.Errorf("without a line: %v", r)
+	}
+}
+
 func TestAccountTo(t *testing.T) {
 	a := accountTo(&core.AccountSnapshot{
 		Account: &pool.Account{ID: "a", MaxConcurrency: 2, State: pool.Paused, Groups: []string{"g"}},

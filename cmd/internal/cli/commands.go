@@ -1,4 +1,4 @@
-// Package cli holds the subcommands of usher that are clients of a running one.
+// Package cli holds the subcommands of usher that are clients of a running one, and outcomes.
 //
 // A program embeds Commands in its own command line, binds a context that ends
 // on a signal, and ends with the code that Exit gives:
@@ -33,6 +33,7 @@ type Commands struct {
 	Explain    ExplainCmd    `cmd:"" help:"Show why a past decision chose what it chose, or list recent decisions."`
 	Top        TopCmd        `cmd:"" help:"Watch accounts, rates and latencies live."`
 	Load       LoadCmd       `cmd:"" help:"Generate load and measure throughput and latency, beside a bare gRPC echo if asked."`
+	Outcomes   OutcomesCmd   `cmd:"" help:"Print what an upstream's status and error code mean, and what follows."`
 	Version    VersionCmd    `cmd:"" help:"Print the version of this program."`
 	EchoServer EchoServerCmd `cmd:"" hidden:"" help:"Serve canned answers for load --echo until standard input ends."`
 }

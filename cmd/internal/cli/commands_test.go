@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	usherv1 "usher.internal/gen/usher/v1"
 )
@@ -115,6 +118,11 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 		{"report", "--lease", "t", "--finished", "fine"},
 		{"report", "--request-id", "r", "--finished", "success"},
 		{"report", "--lease", "t", "--finished", "success", "--unused"},
+		{"report", "--lease", "t", "--upstream-status", "429", "--unused"},
+		{"report", "--lease", "t", "--retry-after", "60s"},
+		{"report", "--lease", "t", "--reset-at", "tomorrow", "--finished", "rate_limited"},
+		{"report", "--lease", "t", "--scope", "world", "--finished", "rate_limited"},
+		{"report", "--request-id", "r", "--upstream-status", "429"},
 		{"renew"},
 		{"explain"},
 		{"explain", "d-1", "--list"},
@@ -129,6 +137,8 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 		{"load", "--callers", "-2"},
 		{"load", "--sticky-share", "1.5"},
 		{"load", "--connections", "0"},
+		{"load", "--wait", "5s", "--timeout", "5s"},
+		{"load", "--wait", "-1s"},
 	} {
 		if r := run(t, args...); r.code != exitUsage || r.err == "" || r.out != "" {
 			t.Errorf("%v: %+v", args, r)
@@ -164,6 +174,58 @@ func TestReport(t *testing.T) {
 	ref := &usherv1.RequestRef{Tenant: "acme", OwnerName: "gw", RequestId: "r1"}
 	if diff := cmp.Diff(ref, got.GetEvents()[0].GetRequest(), protocmp.Transform()); diff != "" || r.code != 1 || r.err != "" {
 		t.Errorf("%+v\n%s", r, diff)
+	}
+}
+
+func TestReportSendsWhatTheUpstreamSaid(t *testing.T) {
+	var got *usherv1.ReportRequest
+	f := &fake{onReport: func(r *usherv1.ReportRequest) (*usherv1.ReportResponse, error) {
+		got = r
+		return &usherv1.ReportResponse{Results: []*usherv1.ReportResult{{Status: usherv1.ReportStatus_REPORT_STATUS_APPLIED}}}, nil
+	}}
+	r := run(t, "report", "--address", f.serve(t, "tcp"), "--lease", "tok", "--response-id", "resp_1", "--upstream-status", "429", "--upstream-code", "slow_down",
+		"--retry-after", "60s", "--reset-at", "2030-01-31T18:00:00Z", "--scope", "model")
+	want := &usherv1.ReportRequest{Events: []*usherv1.ReportEvent{{
+		Subject: &usherv1.ReportEvent_LeaseToken{LeaseToken: "tok"},
+		Event: &usherv1.ReportEvent_Finished{Finished: &usherv1.Finished{
+			ResponseId: "resp_1", UpstreamStatus: ptr[int32](429), UpstreamCode: "slow_down", RetryAfter: durationpb.New(time.Minute),
+			ResetAt: timestamppb.New(time.Date(2030, 1, 31, 18, 0, 0, 0, time.UTC)), LimitScope: usherv1.LimitScope_LIMIT_SCOPE_MODEL,
+		}},
+	}}}
+	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" || r.code != 0 {
+		t.Errorf("%+v\n%s", r, diff)
+	}
+}
+
+func TestOutcomes(t *testing.T) {
+	golden(t, "outcomes.txt", run(t, "outcomes").out)
+	path := filepath.Join(t.TempDir(), "usher.yaml")
+	file := "accounts: []\npolicy: {profile: reference, cooldown: {max: 1h, overloaded: {base: 5s}}}\n" +
+		"outcomes:\n- {provider: Vertex, status: 429, outcome: quota_exhausted}\n- {status: 4, code: Odd, outcome: cancelled}\n"
+	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "outcomes_config.txt", run(t, "outcomes", "--config", path, "--provider", "gemini").out)
+	r := run(t, "outcomes", "--config", path, "-o", "json")
+	var rows []meaning
+	if err := json.Unmarshal([]byte(r.out), &rows); err != nil {
+		t.Fatal(err)
+	}
+	var own []meaning
+	for _, m := range rows {
+		if m.From == "file" {
+			own = append(own, m)
+		}
+	}
+	want := []meaning{
+		{Provider: "google", Status: "429", Outcome: "quota_exhausted", Scope: "account", ErrorSample: ptr(1), Cooldown: map[string]string{"cooldown": "as told, or 5s to 1m"}, From: "file"},
+		{Status: "4xx", Code: "odd", Outcome: "cancelled", Cooldown: map[string]string{"cooldown": "none"}, From: "file"},
+	}
+	if diff := cmp.Diff(want, own); diff != "" {
+		t.Error(diff)
+	}
+	if r := run(t, "outcomes", "--config", path+"x"); r.code != 1 || r.out != "" {
+		t.Errorf("no file: %+v", r)
 	}
 }
 

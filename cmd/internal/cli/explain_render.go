@@ -15,7 +15,8 @@ func renderExplain(resp *usherv1.ExplainResponse, now time.Time, width int) stri
 	f.add("decision", clean(d.GetDecisionId())+", "+clock(r.GetAt(), now))
 	f.add("asked", asked(r))
 	f.add("answered", answered(r))
-	f.add("why", why(d, answer{outcome: r.GetOutcome(), account: r.GetAccountId(), hasSession: r.GetHasSession()}, now))
+	f.add("in line", inLine(r.GetTimeInLine(), r.GetLine()))
+	f.add("why", why(d, answer{outcome: r.GetOutcome(), account: r.GetAccountId(), refusal: r.GetRefusalReason(), hasSession: r.GetHasSession()}, now))
 	if w := resp.GetWeights(); w != nil && d.GetCandidateCount() > 0 {
 		f.add("score", fmt.Sprintf("%s·P + %s·L + %s·Q + %s·E + %s·T", weight(w.GetPriority()), weight(w.GetLoad()),
 			weight(w.GetQueue()), weight(w.GetErrorRate()), weight(w.GetTtft())))

@@ -28,6 +28,7 @@ type LoadCmd struct {
 	StickyShare float64       `help:"With --sessions, the share of requests that belong to one, 0 to 1; ${default} unless set." default:"1" placeholder:"SHARE"`
 	Reports     string        `help:"How a pair reports: unary, a call for each, or stream, one stream for each connection; ${default} unless set." enum:"unary,stream" default:"unary" placeholder:"KIND"`
 	Hold        time.Duration `help:"Time that a lease is held between Select and Report; it is part of no latency; ${default} unless set." default:"0s" placeholder:"DURATION"`
+	Wait        time.Duration `help:"How long a Select may stand in line when all is full; --timeout must be longer; ${default} unless set." default:"0s" placeholder:"DURATION"`
 	Seed        uint64        `help:"Seed of sessions and arrivals; ${default} unless set." default:"1" placeholder:"N"`
 
 	Echo        bool `help:"Measure a bare gRPC echo with the same messages in the same run, and print the ratio."`
@@ -110,6 +111,8 @@ func (c *LoadCmd) check() error {
 		return usagef("--sticky-share is %v: give 0 to 1", c.StickyShare)
 	case c.Hold < 0 || c.Hold > maxDuration:
 		return usagef("--hold is %s: give a time up to %s", c.Hold, maxDuration)
+	case c.Wait < 0 || c.Wait > maxDuration || c.Wait > 0 && c.Wait >= c.Timeout:
+		return usagef("--wait is %s: give a time up to %s and below --timeout, which is %s", c.Wait, maxDuration, c.Timeout)
 	}
 	return nil
 }
@@ -148,6 +151,7 @@ func (c *LoadCmd) work(std IO) loadgen.Work {
 		Sessions:    c.Sessions,
 		StickyShare: c.StickyShare,
 		Hold:        c.Hold,
+		Wait:        c.Wait,
 		Timeout:     c.Timeout,
 		Seed:        c.Seed,
 		Clock:       loadgen.Timers{},

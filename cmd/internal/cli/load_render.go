@@ -33,7 +33,11 @@ func describeLoad(r *loadResult) string {
 	if r.Sessions > 0 {
 		sessions = count(uint64(r.Sessions), "session", "sessions")
 	}
-	return joined(", ", loop, count(uint64(r.Connections), "connection", "connections")+" to "+clean(r.Address), sessions,
+	wait := ""
+	if r.WaitSeconds > 0 {
+		wait = "in line for up to " + brief(time.Duration(r.WaitSeconds*1e9))
+	}
+	return joined(", ", loop, wait, count(uint64(r.Connections), "connection", "connections")+" to "+clean(r.Address), sessions,
 		"reports "+r.Reports, fmt.Sprintf("%s of %s", count(uint64(len(r.Usher.EachPairsPerSecond)), "round", "rounds"), brief(time.Duration(r.RoundSeconds*1e9))))
 }
 

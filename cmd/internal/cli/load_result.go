@@ -17,6 +17,7 @@ type loadResult struct {
 	Connections  int          `json:"connections"`
 	Reports      string       `json:"reports"`
 	Sessions     int          `json:"sessions"`
+	WaitSeconds  float64      `json:"wait_seconds,omitempty"`
 	RoundSeconds float64      `json:"round_seconds"`
 	Bytes        messageSizes `json:"message_bytes"`
 	Usher        loadSide     `json:"usher"`

@@ -210,7 +210,7 @@ func notSelected(r *usherv1.SelectResponse) string {
 func (c *LoadCmd) result(sizes messageSizes, rounds [][]loadgen.Round) (*loadResult, error) {
 	r := &loadResult{
 		Address: c.Address, Callers: c.Callers, Rate: c.Rate, Connections: c.Connections,
-		Reports: c.Reports, Sessions: c.Sessions, Bytes: sizes,
+		Reports: c.Reports, Sessions: c.Sessions, Bytes: sizes, WaitSeconds: c.Wait.Seconds(),
 		RoundSeconds: c.plan().Duration.Seconds(),
 	}
 	if c.Rate > 0 {

@@ -2,9 +2,11 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	usherv1 "usher.internal/gen/usher/v1"
 )
@@ -130,5 +132,19 @@ func TestMedian(t *testing.T) {
 		if got := median(values); got != want {
 			t.Error(fmt.Sprint(values, got))
 		}
+	}
+}
+
+func TestLoadStandsInLine(t *testing.T) {
+	answer := refusal()
+	f := &fake{onSelect: func(r *usherv1.SelectRequest) (*usherv1.SelectResponse, error) {
+		if r.GetWait().AsDuration() != 2*time.Second {
+			return nil, errors.New("no wait")
+		}
+		return answer, nil
+	}}
+	got := load(t, f, "tcp", "--rounds", "1", "--wait", "2s")
+	if got.Usher.Refusals == 0 || len(got.Usher.Errors) > 0 || got.WaitSeconds != 2 {
+		t.Errorf("%+v", got)
 	}
 }

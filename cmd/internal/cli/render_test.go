@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	usherv1 "usher.internal/gen/usher/v1"
 )
 
@@ -18,6 +21,36 @@ func TestRenderSelect(t *testing.T) {
 	} {
 		golden(t, name, renderSelect(req, resp, now, 100))
 	}
+}
+
+// TestRenderLooseBindings: what a session or a response met whose account was of no use.
+func TestRenderLooseBindings(t *testing.T) {
+	req := &usherv1.SelectRequest{SessionHash: "s"}
+	const (
+		escaped = usherv1.BindingFate_BINDING_FATE_ESCAPED
+		rebound = usherv1.BindingFate_BINDING_FATE_REBOUND
+		quota   = usherv1.ExclusionReason_EXCLUSION_REASON_QUOTA_EXHAUSTED
+		layer   = usherv1.Layer_LAYER_SESSION_HASH
+	)
+	bound := func(resp *usherv1.SelectResponse, fate usherv1.BindingFate, r usherv1.ExclusionReason, until *timestamppb.Timestamp) *usherv1.SelectResponse {
+		resp.Decision.SessionBinding = &usherv1.StickyVerdict{Fate: fate, AccountId: "acct-02", Reason: r, Until: until}
+		return resp
+	}
+	again := bound(selection("t"), escaped, quota, in(42*time.Second))
+	again.Decision.Layer = layer
+	waited := bound(selection("t"), rebound, quota, in(2*time.Hour))
+	waited.GetSelection().TimeInLine = durationpb.New(1200 * time.Millisecond)
+	waited.GetSelection().Line = &usherv1.LinePlace{JoinedAt: 4, WokenBy: usherv1.WakeReason_WAKE_REASON_COOLDOWN_END}
+	waited.Decision.Verdicts = coldVerdicts()
+	for name, resp := range map[string]*usherv1.SelectResponse{
+		"select_spilled.txt": bound(selection("t"), escaped, 0, nil), "select_escaped.txt": again,
+		"select_rebound.txt": waited, "select_owner.txt": ownerAway(), "select_timeout.txt": timedOut(),
+	} {
+		golden(t, name, renderSelect(req, resp, now, 100))
+	}
+	x := explained()
+	x.Record.Decision, x.Record.TimeInLine, x.Record.Line = waited.Decision, waited.GetSelection().TimeInLine, waited.GetSelection().Line
+	golden(t, "explain_line.txt", renderExplain(x, now, 100))
 }
 
 func TestRenderExplain(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	usherv1 "usher.internal/gen/usher/v1"
 )
@@ -18,11 +19,16 @@ type ReportCmd struct {
 	Tenant    string `help:"Tenant of the request that --request-id names." placeholder:"NAME"`
 	Owner     string `help:"Owner of the request that --request-id names." placeholder:"NAME"`
 
-	FirstToken time.Duration `help:"The first token came, this long after the request was sent upstream; such as 420ms." placeholder:"DURATION"`
-	ResponseID string        `name:"response-id" help:"Id of the response: a request that continues it goes to the same account. With --first-token or --finished." placeholder:"ID"`
-	Switched   bool          `help:"The request moved to another account. Keeps the slot."`
-	Finished   string        `help:"The request ended so: success, account_error, rate_limited, quota_exhausted, auth_failed, overloaded, upstream_timeout, client_error, cancelled or caller_timeout. Gives the slot back." placeholder:"OUTCOME" xor:"end"`
-	Unused     bool          `help:"The lease was not used. Gives the slot back." xor:"end"`
+	FirstToken     time.Duration `help:"The first token came, this long after the request was sent upstream; such as 420ms." placeholder:"DURATION"`
+	ResponseID     string        `name:"response-id" help:"Id of the response: a request that continues it goes to the same account. With --first-token or an end." placeholder:"ID"`
+	Switched       bool          `help:"The request moved to another account. Keeps the slot."`
+	Finished       string        `help:"The request ended so: success, account_error, rate_limited, quota_exhausted, auth_failed, overloaded, upstream_timeout, client_error, cancelled or caller_timeout. Gives the slot back." placeholder:"OUTCOME" xor:"end"`
+	UpstreamStatus int32         `help:"The request ended, and the upstream's HTTP status was this one; tells the outcome when --finished does not. Gives the slot back." placeholder:"STATUS"`
+	UpstreamCode   string        `help:"The same with the upstream's error code or type." placeholder:"CODE"`
+	RetryAfter     time.Duration `help:"How long the upstream asks to stay away; such as 60s. With an end." placeholder:"DURATION"`
+	ResetAt        *time.Time    `help:"When the upstream's limit ends, as RFC 3339; such as 2030-01-31T18:00:00Z. With an end." placeholder:"TIME"`
+	Scope          string        `help:"What the upstream's limit covers: account, or model, which is the lease's own. With an end." placeholder:"SCOPE"`
+	Unused         bool          `help:"The lease was not used. Gives the slot back." xor:"end"`
 
 	Client
 }
@@ -30,7 +36,8 @@ type ReportCmd struct {
 // Help is shown by --help.
 func (ReportCmd) Help() string {
 	return `Name the lease, and what happened; several flags are sent as several events, in the order first token, switched,
-finished or unused. Sending one again changes nothing. A server may not take every outcome yet, and says so.
+finished or unused. Sending one again changes nothing. What the upstream said tells the outcome by the table that
+usher outcomes prints, unless --finished names one.
 
 Exit codes: 0 everything counted, now or before; 1 something did not, or no answer.
 
@@ -38,6 +45,7 @@ Examples:
 
     usher report --lease $TOKEN --first-token 420ms --response-id resp_1
     usher report --lease $TOKEN --finished success
+    usher report --lease $TOKEN --upstream-status 429 --retry-after 60s --scope model
     usher report --lease $TOKEN --unused
     usher report --request-id req-7 --owner gw-1 --unused`
 }
@@ -77,10 +85,12 @@ func counted(s usherv1.ReportStatus) bool {
 }
 
 func (c *ReportCmd) events() (events []*usherv1.ReportEvent, names []string, err error) {
-	outcome, err := valueOf(usherv1.Outcome(0).Descriptor(), c.Finished)
+	end, err := c.end()
 	switch {
 	case err != nil:
-		return nil, nil, usagef("--finished: %v", err)
+		return nil, nil, err
+	case end != nil && c.Unused:
+		return nil, nil, usagef("--unused does not go with what an upstream said")
 	case c.Lease == "" && c.RequestID == "":
 		return nil, nil, usagef("name the lease with --lease, or the request with --request-id")
 	case c.Lease == "" && !c.Unused:
@@ -94,7 +104,7 @@ func (c *ReportCmd) events() (events []*usherv1.ReportEvent, names []string, err
 		}
 		events, names = append(events, e), append(names, name)
 	}
-	if c.FirstToken != 0 || c.ResponseID != "" && c.Finished == "" {
+	if c.FirstToken != 0 || c.ResponseID != "" && end == nil {
 		first := &usherv1.FirstToken{ResponseId: c.ResponseID}
 		if c.FirstToken != 0 {
 			first.TimeToFirstToken = durationpb.New(c.FirstToken)
@@ -104,17 +114,48 @@ func (c *ReportCmd) events() (events []*usherv1.ReportEvent, names []string, err
 	if c.Switched {
 		add("switched", &usherv1.ReportEvent{Event: &usherv1.ReportEvent_Switched{Switched: &usherv1.Switched{}}})
 	}
-	if c.Finished != "" {
-		end := &usherv1.Finished{Outcome: usherv1.Outcome(outcome), ResponseId: c.ResponseID}
+	if end != nil {
 		add("finished", &usherv1.ReportEvent{Event: &usherv1.ReportEvent_Finished{Finished: end}})
 	}
 	if c.Unused {
 		add("unused", &usherv1.ReportEvent{Event: &usherv1.ReportEvent_ReleasedUnused{ReleasedUnused: &usherv1.ReleasedUnused{}}})
 	}
 	if len(events) == 0 {
-		return nil, nil, usagef("say what happened: --first-token, --response-id, --switched, --finished or --unused")
+		return nil, nil, usagef("say what happened: --first-token, --response-id, --switched, --finished, --upstream-status, --upstream-code or --unused")
 	}
 	return events, names, nil
+}
+
+// end is how the request ended; nil when no flag says that it did.
+func (c *ReportCmd) end() (*usherv1.Finished, error) {
+	outcome, err := valueOf(usherv1.Outcome(0).Descriptor(), c.Finished)
+	if err != nil {
+		return nil, usagef("--finished: %v", err)
+	}
+	scope, err := valueOf(usherv1.LimitScope(0).Descriptor(), c.Scope)
+	if err != nil {
+		return nil, usagef("--scope: %v", err)
+	}
+	if outcome == 0 && c.UpstreamStatus == 0 && c.UpstreamCode == "" {
+		if c.RetryAfter != 0 || c.ResetAt != nil || scope != 0 {
+			return nil, usagef("--retry-after, --reset-at and --scope need --finished, --upstream-status or --upstream-code")
+		}
+		return nil, nil
+	}
+	end := &usherv1.Finished{
+		Outcome: usherv1.Outcome(outcome), ResponseId: c.ResponseID,
+		UpstreamCode: c.UpstreamCode, LimitScope: usherv1.LimitScope(scope),
+	}
+	if c.UpstreamStatus != 0 {
+		end.UpstreamStatus = &c.UpstreamStatus
+	}
+	if c.RetryAfter != 0 {
+		end.RetryAfter = durationpb.New(c.RetryAfter)
+	}
+	if c.ResetAt != nil {
+		end.ResetAt = timestamppb.New(*c.ResetAt)
+	}
+	return end, nil
 }
 
 func renderReport(names []string, resp *usherv1.ReportResponse) string {

@@ -78,6 +78,46 @@ func verdicts() []*usherv1.AccountVerdict {
 	}
 }
 
+// coldVerdicts are of accounts whose upstream said no.
+func coldVerdicts() []*usherv1.AccountVerdict {
+	var all []*usherv1.AccountVerdict
+	for i, r := range []usherv1.ExclusionReason{
+		usherv1.ExclusionReason_EXCLUSION_REASON_RATE_LIMITED, usherv1.ExclusionReason_EXCLUSION_REASON_MODEL_LIMITED,
+		usherv1.ExclusionReason_EXCLUSION_REASON_QUOTA_EXHAUSTED, usherv1.ExclusionReason_EXCLUSION_REASON_OVERLOADED,
+		usherv1.ExclusionReason_EXCLUSION_REASON_AUTH_FAILED, usherv1.ExclusionReason_EXCLUSION_REASON_PROBING,
+	} {
+		e := &usherv1.Exclusion{Reason: r}
+		if i < 4 {
+			e.Until = in(time.Duration(i+1) * time.Minute)
+		}
+		all = append(all, &usherv1.AccountVerdict{AccountId: fmt.Sprintf("acct-1%d", i), Verdict: &usherv1.AccountVerdict_Exclusion{Exclusion: e}})
+	}
+	return all
+}
+
+func ownerAway() *usherv1.SelectResponse {
+	owner := &usherv1.StickyVerdict{
+		Fate: usherv1.BindingFate_BINDING_FATE_KEPT, AccountId: "acct-02",
+		Reason: usherv1.ExclusionReason_EXCLUSION_REASON_OVERLOADED, Until: in(8 * time.Second),
+	}
+	return &usherv1.SelectResponse{
+		Result: &usherv1.SelectResponse_Refusal{Refusal: &usherv1.Refusal{
+			Reason: usherv1.RefusalReason_REFUSAL_REASON_OWNER_UNAVAILABLE, Owner: owner,
+			NextEligibleAt: in(8 * time.Second), RetryAfter: durationpb.New(8 * time.Second),
+		}},
+		Decision: &usherv1.Decision{DecisionId: "d-53", Layer: usherv1.Layer_LAYER_PREVIOUS_RESPONSE_ID, ResponseBinding: owner, Profile: "recommended"},
+	}
+}
+
+func timedOut() *usherv1.SelectResponse {
+	return &usherv1.SelectResponse{
+		Result: &usherv1.SelectResponse_Refusal{Refusal: &usherv1.Refusal{
+			Reason: usherv1.RefusalReason_REFUSAL_REASON_WAIT_TIMEOUT, PlaceInLine: 7, EstimatedWait: durationpb.New(40 * time.Second),
+		}},
+		Decision: &usherv1.Decision{DecisionId: "d-54", Layer: usherv1.Layer_LAYER_LOAD_BALANCE, CandidateCount: 3, TopK: 3, Profile: "recommended"},
+	}
+}
+
 func explained() *usherv1.ExplainResponse {
 	d := selection("").GetDecision()
 	d.Verdicts = verdicts()

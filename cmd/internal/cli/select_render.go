@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	usherv1 "usher.internal/gen/usher/v1"
@@ -47,9 +48,7 @@ func addSelection(f *fields, s *usherv1.Selection, now time.Time) {
 		f.raw("lease", clean(s.GetLeaseToken()))
 		f.add("expires", expiry(s, now)+", unless it is renewed")
 	}
-	if d := s.GetTimeInLine().AsDuration(); d > 0 {
-		f.add("in line", fmt.Sprintf("%s, joined at place %d, woken by %s", brief(d), s.GetLine().GetJoinedAt(), word(s.GetLine().GetWokenBy())))
-	}
+	f.add("in line", inLine(s.GetTimeInLine(), s.GetLine()))
 	var next []string
 	for _, a := range s.GetAlternates() {
 		next = append(next, clean(a.GetAccountId()))
@@ -57,6 +56,18 @@ func addSelection(f *fields, s *usherv1.Selection, now time.Time) {
 	if len(next) > 0 {
 		f.add("alternates", strings.Join(next, ", ")+" (they hold no slot)")
 	}
+}
+
+// inLine tells of standing in line; blank when it did not.
+func inLine(d *durationpb.Duration, at *usherv1.LinePlace) string {
+	if at == nil {
+		return ""
+	}
+	text := fmt.Sprintf("%s, joined at place %d", brief(d.AsDuration()), at.GetJoinedAt())
+	if by := at.GetWokenBy(); by != usherv1.WakeReason_WAKE_REASON_UNSPECIFIED {
+		return text + ", woken by " + word(by)
+	}
+	return text + ", woken by nothing"
 }
 
 func expiry(s *usherv1.Selection, now time.Time) string {
@@ -88,7 +99,10 @@ func addRefusal(f *fields, r *usherv1.Refusal, now time.Time) {
 		f.add("in line", fmt.Sprintf("reached place %d", r.GetPlaceInLine()))
 	}
 	if o := r.GetOwner(); o.GetAccountId() != "" {
-		f.add("owner", fmt.Sprintf("%s: %s%s", clean(o.GetAccountId()), word(o.GetReason()), left(o.GetUntil(), now)))
+		f.add("owner", fmt.Sprintf("%s: %s%s", clean(o.GetAccountId()), reasonText(o.GetReason()), left(o.GetUntil(), now)))
+	}
+	if d := r.GetEstimatedWait(); d != nil {
+		f.add("estimate", "a place in line would have meant a wait of "+brief(d.AsDuration()))
 	}
 	if at := r.GetNextEligibleAt(); at != nil {
 		f.add("next", "an account may serve again at "+clock(at, now))
@@ -124,6 +138,7 @@ func refusalText(r usherv1.RefusalReason) string {
 type answer struct {
 	outcome    usherv1.DecisionOutcome
 	account    string
+	refusal    usherv1.RefusalReason
 	hasSession bool
 }
 
@@ -135,7 +150,7 @@ func answerOf(req *usherv1.SelectRequest, resp *usherv1.SelectResponse) answer {
 	case *usherv1.SelectResponse_WaitPlan:
 		a.outcome, a.account = usherv1.DecisionOutcome_DECISION_OUTCOME_WAIT_PLAN, r.WaitPlan.GetAccountId()
 	case *usherv1.SelectResponse_Refusal:
-		a.outcome = usherv1.DecisionOutcome_DECISION_OUTCOME_REFUSED
+		a.outcome, a.refusal = usherv1.DecisionOutcome_DECISION_OUTCOME_REFUSED, r.Refusal.GetReason()
 	}
 	return a
 }
@@ -143,9 +158,9 @@ func answerOf(req *usherv1.SelectRequest, resp *usherv1.SelectResponse) answer {
 // why tells a decision in a few sentences.
 func why(d *usherv1.Decision, a answer, now time.Time) string {
 	said := []string{
-		strayed("previous response", d.GetResponseBinding(), now),
-		strayed("session", d.GetSessionBinding(), now),
-		layerSentence(d, a.outcome),
+		strayed("previous response", d.GetResponseBinding(), a, now),
+		strayed("session", d.GetSessionBinding(), a, now),
+		layerSentence(d, a),
 		boundSentence(d, a),
 	}
 	if t := d.GetLatency(); t != nil {
@@ -167,12 +182,18 @@ func why(d *usherv1.Decision, a answer, now time.Time) string {
 	return joined(" ", said...)
 }
 
-func layerSentence(d *usherv1.Decision, o usherv1.DecisionOutcome) string {
-	planned := o == usherv1.DecisionOutcome_DECISION_OUTCOME_WAIT_PLAN
+func layerSentence(d *usherv1.Decision, a answer) string {
+	if a.refusal == usherv1.RefusalReason_REFUSAL_REASON_OWNER_UNAVAILABLE {
+		return "No other account may continue it, so none was tried."
+	}
+	planned := a.outcome == usherv1.DecisionOutcome_DECISION_OUTCOME_WAIT_PLAN
 	switch d.GetLayer() {
 	case usherv1.Layer_LAYER_PREVIOUS_RESPONSE_ID:
 		return stickySentence("previous response", planned)
 	case usherv1.Layer_LAYER_SESSION_HASH:
+		if d.GetSessionBinding().GetFate() == usherv1.BindingFate_BINDING_FATE_ESCAPED {
+			return "It stood in before, so no other was looked for."
+		}
 		return stickySentence("session", planned)
 	case usherv1.Layer_LAYER_LOAD_BALANCE:
 		n := count(uint64(d.GetCandidateCount()), "candidate", "candidates")
@@ -198,7 +219,7 @@ func stickySentence(anchor string, planned bool) string {
 }
 
 // strayed tells what became of a binding whose account did not answer.
-func strayed(anchor string, v *usherv1.StickyVerdict, now time.Time) string {
+func strayed(anchor string, v *usherv1.StickyVerdict, a answer, now time.Time) string {
 	start := fmt.Sprintf("The %s is bound to %s", anchor, clean(v.GetAccountId()))
 	reason := reasonAnd(v.GetReason(), v.GetUntil(), now)
 	switch v.GetFate() {
@@ -207,9 +228,17 @@ func strayed(anchor string, v *usherv1.StickyVerdict, now time.Time) string {
 	case usherv1.BindingFate_BINDING_FATE_DROPPED:
 		return fmt.Sprintf("The %s was bound to %s, which may not serve any more%s; the binding was dropped.", anchor, clean(v.GetAccountId()), reason)
 	case usherv1.BindingFate_BINDING_FATE_ESCAPED:
-		return start + ", was served elsewhere this time, and stays bound."
+		trouble := ", which is full or does badly"
+		if reason != "" {
+			trouble = ", which may not serve this for now" + reason
+		}
+		substitute := "another account"
+		if a.account != "" {
+			substitute = clean(a.account)
+		}
+		return start + trouble + "; " + substitute + " serves it in the meantime, and the binding stands."
 	case usherv1.BindingFate_BINDING_FATE_REBOUND:
-		return fmt.Sprintf("The account %s of the %s is gone%s; it was bound anew.", clean(v.GetAccountId()), anchor, reason)
+		return fmt.Sprintf("The %s was bound to %s, which is gone for longer than the binding would live%s; it was bound anew.", anchor, clean(v.GetAccountId()), reason)
 	default:
 		return ""
 	}
@@ -219,7 +248,19 @@ func reasonAnd(r usherv1.ExclusionReason, until *timestamppb.Timestamp, now time
 	if r == usherv1.ExclusionReason_EXCLUSION_REASON_UNSPECIFIED {
 		return ""
 	}
-	return " (" + word(r) + left(until, now) + ")"
+	return " (" + reasonText(r) + left(until, now) + ")"
+}
+
+// reasonText is a reason, and what its name does not say.
+func reasonText(r usherv1.ExclusionReason) string {
+	switch r {
+	case usherv1.ExclusionReason_EXCLUSION_REASON_AUTH_FAILED:
+		return "auth failed: its credentials were refused, it stays away until usher starts again"
+	case usherv1.ExclusionReason_EXCLUSION_REASON_PROBING:
+		return "probing: its cooldown is over, it takes one request at a time until one succeeds"
+	default:
+		return word(r)
+	}
 }
 
 func boundSentence(d *usherv1.Decision, a answer) string {

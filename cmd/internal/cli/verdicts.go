@@ -61,7 +61,7 @@ func excludedTable(excluded []*usherv1.AccountVerdict, now time.Time) string {
 	g := newGrid([]string{"EXCLUDED", "BECAUSE"})
 	for _, v := range excluded {
 		e := v.GetExclusion()
-		g.row(clean(v.GetAccountId()), word(e.GetReason())+left(e.GetUntil(), now))
+		g.row(clean(v.GetAccountId()), reasonText(e.GetReason())+left(e.GetUntil(), now))
 	}
 	return g.String()
 }

@@ -852,8 +852,12 @@ type DecisionRecord struct {
 	HasSession bool `protobuf:"varint,11,opt,name=has_session,json=hasSession,proto3" json:"has_session,omitempty"`
 	// Whether the request had a previous response id.
 	HasPreviousResponse bool `protobuf:"varint,12,opt,name=has_previous_response,json=hasPreviousResponse,proto3" json:"has_previous_response,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// How long it stood in line; unset when it did not.
+	TimeInLine *durationpb.Duration `protobuf:"bytes,13,opt,name=time_in_line,json=timeInLine,proto3" json:"time_in_line,omitempty"`
+	// Its place in line and what ended its wait; unset when it did not stand in line.
+	Line          *LinePlace `protobuf:"bytes,14,opt,name=line,proto3" json:"line,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DecisionRecord) Reset() {
@@ -968,6 +972,20 @@ func (x *DecisionRecord) GetHasPreviousResponse() bool {
 		return x.HasPreviousResponse
 	}
 	return false
+}
+
+func (x *DecisionRecord) GetTimeInLine() *durationpb.Duration {
+	if x != nil {
+		return x.TimeInLine
+	}
+	return nil
+}
+
+func (x *DecisionRecord) GetLine() *LinePlace {
+	if x != nil {
+		return x.Line
+	}
+	return nil
 }
 
 // ExplainRequest names a past decision.
@@ -1155,7 +1173,7 @@ const file_usher_v1_metrics_proto_rawDesc = "" +
 	"\aoutcome\x18\x04 \x01(\x0e2\x19.usher.v1.DecisionOutcomeR\aoutcome\x12\x14\n" +
 	"\x05limit\x18\x05 \x01(\rR\x05limit\"O\n" +
 	"\x15ListDecisionsResponse\x126\n" +
-	"\tdecisions\x18\x01 \x03(\v2\x18.usher.v1.DecisionRecordR\tdecisions\"\xf9\x03\n" +
+	"\tdecisions\x18\x01 \x03(\v2\x18.usher.v1.DecisionRecordR\tdecisions\"\xdf\x04\n" +
 	"\x0eDecisionRecord\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12.\n" +
 	"\bdecision\x18\x02 \x01(\v2\x12.usher.v1.DecisionR\bdecision\x123\n" +
@@ -1171,7 +1189,10 @@ const file_usher_v1_metrics_proto_rawDesc = "" +
 	" \x01(\x0e2\x13.usher.v1.TransportR\x11requiredTransport\x12\x1f\n" +
 	"\vhas_session\x18\v \x01(\bR\n" +
 	"hasSession\x122\n" +
-	"\x15has_previous_response\x18\f \x01(\bR\x13hasPreviousResponse\"1\n" +
+	"\x15has_previous_response\x18\f \x01(\bR\x13hasPreviousResponse\x12;\n" +
+	"\ftime_in_line\x18\r \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"timeInLine\x12'\n" +
+	"\x04line\x18\x0e \x01(\v2\x13.usher.v1.LinePlaceR\x04line\"1\n" +
 	"\x0eExplainRequest\x12\x1f\n" +
 	"\vdecision_id\x18\x01 \x01(\tR\n" +
 	"decisionId\"\xb1\x01\n" +
@@ -1222,7 +1243,8 @@ var file_usher_v1_metrics_proto_goTypes = []any{
 	(RefusalReason)(0),            // 18: usher.v1.RefusalReason
 	(*Decision)(nil),              // 19: usher.v1.Decision
 	(Transport)(0),                // 20: usher.v1.Transport
-	(*Weights)(nil),               // 21: usher.v1.Weights
+	(*LinePlace)(nil),             // 21: usher.v1.LinePlace
+	(*Weights)(nil),               // 22: usher.v1.Weights
 }
 var file_usher_v1_metrics_proto_depIdxs = []int32{
 	13, // 0: usher.v1.StreamMetricsRequest.interval:type_name -> google.protobuf.Duration
@@ -1253,21 +1275,23 @@ var file_usher_v1_metrics_proto_depIdxs = []int32{
 	17, // 25: usher.v1.DecisionRecord.outcome:type_name -> usher.v1.DecisionOutcome
 	18, // 26: usher.v1.DecisionRecord.refusal_reason:type_name -> usher.v1.RefusalReason
 	20, // 27: usher.v1.DecisionRecord.required_transport:type_name -> usher.v1.Transport
-	10, // 28: usher.v1.ExplainResponse.record:type_name -> usher.v1.DecisionRecord
-	21, // 29: usher.v1.ExplainResponse.weights:type_name -> usher.v1.Weights
-	0,  // 30: usher.v1.MetricsService.StreamMetrics:input_type -> usher.v1.StreamMetricsRequest
-	2,  // 31: usher.v1.MetricsService.GetMetrics:input_type -> usher.v1.GetMetricsRequest
-	8,  // 32: usher.v1.MetricsService.ListDecisions:input_type -> usher.v1.ListDecisionsRequest
-	11, // 33: usher.v1.MetricsService.Explain:input_type -> usher.v1.ExplainRequest
-	1,  // 34: usher.v1.MetricsService.StreamMetrics:output_type -> usher.v1.StreamMetricsResponse
-	3,  // 35: usher.v1.MetricsService.GetMetrics:output_type -> usher.v1.GetMetricsResponse
-	9,  // 36: usher.v1.MetricsService.ListDecisions:output_type -> usher.v1.ListDecisionsResponse
-	12, // 37: usher.v1.MetricsService.Explain:output_type -> usher.v1.ExplainResponse
-	34, // [34:38] is the sub-list for method output_type
-	30, // [30:34] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	13, // 28: usher.v1.DecisionRecord.time_in_line:type_name -> google.protobuf.Duration
+	21, // 29: usher.v1.DecisionRecord.line:type_name -> usher.v1.LinePlace
+	10, // 30: usher.v1.ExplainResponse.record:type_name -> usher.v1.DecisionRecord
+	22, // 31: usher.v1.ExplainResponse.weights:type_name -> usher.v1.Weights
+	0,  // 32: usher.v1.MetricsService.StreamMetrics:input_type -> usher.v1.StreamMetricsRequest
+	2,  // 33: usher.v1.MetricsService.GetMetrics:input_type -> usher.v1.GetMetricsRequest
+	8,  // 34: usher.v1.MetricsService.ListDecisions:input_type -> usher.v1.ListDecisionsRequest
+	11, // 35: usher.v1.MetricsService.Explain:input_type -> usher.v1.ExplainRequest
+	1,  // 36: usher.v1.MetricsService.StreamMetrics:output_type -> usher.v1.StreamMetricsResponse
+	3,  // 37: usher.v1.MetricsService.GetMetrics:output_type -> usher.v1.GetMetricsResponse
+	9,  // 38: usher.v1.MetricsService.ListDecisions:output_type -> usher.v1.ListDecisionsResponse
+	12, // 39: usher.v1.MetricsService.Explain:output_type -> usher.v1.ExplainResponse
+	36, // [36:40] is the sub-list for method output_type
+	32, // [32:36] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_usher_v1_metrics_proto_init() }

@@ -23,6 +23,8 @@ type Work struct {
 	StickyShare float64
 	// Hold is the time between Select and Report.
 	Hold time.Duration
+	// Wait is how long a Select may stand in line; 0 is not at all.
+	Wait time.Duration
 	// Timeout of each call.
 	Timeout time.Duration
 	// SelectOnly leaves the Report out: a pair is one call.
@@ -39,12 +41,16 @@ const minLease = 30 * time.Second
 
 // Request is the Select of a pair, but for its session.
 func (w Work) Request() *usherv1.SelectRequest {
-	return &usherv1.SelectRequest{
+	r := &usherv1.SelectRequest{
 		Group:    w.Group,
 		Model:    w.Model,
 		Owner:    w.Owner,
 		LeaseTtl: durationpb.New(minLease + 2*w.Hold),
 	}
+	if w.Wait > 0 {
+		r.Wait = durationpb.New(w.Wait)
+	}
+	return r
 }
 
 // Session is the hash of the n-th conversation.
