@@ -82,14 +82,18 @@ func newWorld(tb testing.TB, accounts []pool.Account, opts Options) *world {
 
 func newCore(tb testing.TB, accounts []pool.Account, observer core.Observer) *core.Scheduler {
 	tb.Helper()
-	store, err := memstore.New(memstore.Options{})
+	return newCoreAt(tb, accounts, core.Options{Observer: observer}, decide.Reference())
+}
+
+func newCoreAt(tb testing.TB, accounts []pool.Account, opts core.Options, policy decide.Policy) *core.Scheduler {
+	tb.Helper()
+	store, err := memstore.New(memstore.Options{Clock: opts.Clock})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	entropy := uint64(0)
-	scheduler, err := core.New(tb.Context(), core.Options{
-		Store: store, Observer: observer, Entropy: func() uint64 { entropy++; return entropy },
-	})
+	opts.Store, opts.Entropy = store, func() uint64 { entropy++; return entropy }
+	scheduler, err := core.New(tb.Context(), opts)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -101,7 +105,7 @@ func newCore(tb testing.TB, accounts []pool.Account, observer core.Observer) *co
 			tb.Error(err)
 		}
 	})
-	if err := scheduler.Apply(tb.Context(), accounts, decide.Reference()); err != nil {
+	if err := scheduler.Apply(tb.Context(), accounts, policy); err != nil {
 		tb.Fatal(err)
 	}
 	return scheduler
