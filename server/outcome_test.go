@@ -76,6 +76,17 @@ func (e *edge) verdictsOf(t *testing.T, d *usherv1.Decision) map[string]*usherv1
 	return out
 }
 
+const limited = usherv1.ExclusionReason_EXCLUSION_REASON_MODEL_LIMITED
+
+// wantLimited checks that Explain tells of a limit on a1.
+func (e *edge) wantLimited(t *testing.T, r *usherv1.SelectResponse, until time.Time) {
+	t.Helper()
+	v := e.verdictsOf(t, r.GetDecision())["a1"].GetExclusion()
+	if v.GetReason() != limited || !v.GetUntil().AsTime().Equal(until) {
+		t.Errorf("Explain says %v of a1, want %v until %v", v, limited, until)
+	}
+}
+
 // TestClientErrorStormThroughTheServer: 10,000 requests that failed by nobody's fault but the client's move no score.
 func TestClientErrorStormThroughTheServer(t *testing.T) {
 	w, _ := newStoodWorld(t, accounts(3, 0), decide.Recommended())
@@ -126,7 +137,6 @@ func TestClientErrorStormThroughTheServer(t *testing.T) {
 // TestModelLimitThroughTheServer: a 429 for one model keeps the account from that model alone, for as long as the
 // upstream said; its sessions do what the policy says, and Explain shows each step.
 func TestModelLimitThroughTheServer(t *testing.T) {
-	const limited = usherv1.ExclusionReason_EXCLUSION_REASON_MODEL_LIMITED
 	for name, c := range map[string]struct {
 		policy decide.Policy
 		during usherv1.BindingFate
@@ -148,26 +158,19 @@ func TestModelLimitThroughTheServer(t *testing.T) {
 			w.end(t, w.ask(t, only("m", "")), &usherv1.Finished{UpstreamStatus: proto.Int32(429), RetryAfter: durationpb.New(time.Minute)})
 			until := clock.Now().Add(time.Minute)
 
-			wantLimited := func(d *usherv1.Decision) {
-				t.Helper()
-				v := w.verdictsOf(t, d)["a1"].GetExclusion()
-				if v.GetReason() != limited || !v.GetUntil().AsTime().Equal(until) {
-					t.Errorf("Explain says %v of a1, want %v until %v", v, limited, until)
-				}
-			}
 			for range 20 {
 				r := w.ask(t, &usherv1.SelectRequest{Model: "m"})
 				if id := r.GetSelection().GetAccountId(); id != "a2" {
 					t.Fatalf("served by %s", id)
 				}
 				w.end(t, r, success)
-				wantLimited(r.GetDecision())
+				w.wantLimited(t, r, until)
 			}
 			no := w.ask(t, only("m", ""))
 			if f := no.GetRefusal(); f.GetReason() != usherv1.RefusalReason_REFUSAL_REASON_NONE_ELIGIBLE || !f.GetNextEligibleAt().AsTime().Equal(until) {
 				t.Errorf("with a1 alone: %v", no)
 			}
-			wantLimited(no.GetDecision())
+			w.wantLimited(t, no, until)
 			elsewhere := w.ask(t, only("n", ""))
 			if elsewhere.GetSelection().GetAccountId() != "a1" || w.verdictsOf(t, elsewhere.GetDecision())["a1"].GetScore() == nil {
 				t.Errorf("another model: %v", elsewhere)
@@ -179,7 +182,7 @@ func TestModelLimitThroughTheServer(t *testing.T) {
 				b.GetReason() != limited || !b.GetUntil().AsTime().Equal(until) {
 				t.Errorf("its session: %v", moved)
 			}
-			wantLimited(moved.GetDecision())
+			w.wantLimited(t, moved, until)
 			w.end(t, moved, success)
 
 			clock.advance(time.Minute)

@@ -170,9 +170,11 @@ func defaultText(v reflect.Value) string {
 	case time.Time:
 		return "none"
 	case time.Duration:
-		text := strings.TrimSuffix(strings.TrimSuffix(x.String(), "0s"), "0m")
-		if text == "" || strings.HasSuffix(text, "h0") {
-			return x.String()
+		text := x.String()
+		for _, zero := range []string{"m0s", "h0m"} {
+			if strings.HasSuffix(text, zero) {
+				text = text[:len(text)-2]
+			}
 		}
 		return text
 	case string:

@@ -5,7 +5,7 @@ import "time"
 // Policy is how an account is chosen.
 type Policy struct {
 	// The set of defaults that the rest of policy starts from: recommended lets go of what is stale, ailing or full;
-	// reference decides as recorded. The difference: profiles.md. Default recommended.
+	// reference decides as recorded. The difference: docs/profiles.md. Default recommended.
 	Profile string `yaml:"profile" allowed:"recommended reference"`
 	// The factors' shares in an account's score.
 	Weights Weights `yaml:"weights"`
@@ -59,7 +59,8 @@ type Escape struct {
 	ErrorRate float64 `yaml:"error_rate" min:"0" max:"1"`
 	// Above this multiple of the group's median first-token time, more than 1. Default 3 (reference 0); 0 is never.
 	TTFTFactor float64 `yaml:"ttft_factor" min:"0"`
-	// How long the substitute is kept, also after spilling. Default 5m (reference 0s); 0s is no escape, and a substitute chosen anew each time.
+	// How long the substitute is kept, also after spilling. Default 5m (reference 0s); 0s is no escape: one whose account
+	// is limited for a while is bound anew.
 	Length time.Duration `yaml:"length" min:"0s"`
 }
 
