@@ -73,14 +73,14 @@ func (t *OutcomeTable) put(r *OutcomeRule) {
 	if v.Scope == 0 {
 		v.Scope = ScopeAccount
 	}
-	t.rules[outcomeKey{providerOf(r.Provider), plain(r.Code), r.Status}] = v
+	t.rules[outcomeKey{ProviderName(r.Provider), plain(r.Code), r.Status}] = v
 }
 
 // plain is how codes and providers are compared.
 func plain(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
 
-// providerOf gives the name that rules have for a provider.
-func providerOf(name string) string {
+// ProviderName gives the name that a table's rules have for a provider: two names of one give the same.
+func ProviderName(name string) string {
 	name = plain(name)
 	if known, ok := providerNames[name]; ok {
 		return known
@@ -94,7 +94,7 @@ func (t *OutcomeTable) Resolve(provider string, status int, code string) Meaning
 	if code = plain(code); code == "" && status == 0 {
 		return Meaning{}
 	}
-	own := providerOf(provider)
+	own := ProviderName(provider)
 	class := status
 	for class >= 10 {
 		class /= 10
@@ -133,6 +133,3 @@ func (t *OutcomeTable) Rules() []OutcomeRule {
 	})
 	return out
 }
-
-// SameProvider tells that two names stand for one provider in the table.
-func SameProvider(a, b string) bool { return providerOf(a) == providerOf(b) }

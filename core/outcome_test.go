@@ -163,7 +163,7 @@ func TestResolveOrder(t *testing.T) {
 			t.Errorf("without the first %d: %v, want %v", i, got.Outcome, all[i].Outcome)
 		}
 	}
-	if !core.SameProvider("Claude", "anthropic") || core.SameProvider("openai", "anthropic") {
+	if core.ProviderName(" Claude") != "anthropic" || core.ProviderName("Mine") != "mine" {
 		t.Error("names of providers")
 	}
 	replaced := shipped(t, core.OutcomeRule{Provider: "Claude", Code: "Overloaded_Error", Outcome: core.OutcomeRateLimited, Scope: core.ScopeModel})

@@ -82,7 +82,7 @@ func meanings(table, shipped *core.OutcomeTable, columns []column, provider stri
 	known := shipped.Rules()
 	rows := []meaning{}
 	for _, r := range table.Rules() {
-		if provider != "" && r.Provider != "" && !core.SameProvider(r.Provider, provider) {
+		if provider != "" && r.Provider != "" && r.Provider != core.ProviderName(provider) {
 			continue
 		}
 		m := meaning{

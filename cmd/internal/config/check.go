@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"usher.internal/core"
 )
 
 // check records what one field alone cannot tell.
@@ -60,7 +62,7 @@ func checkOutcomes(p *problems, all []Outcome) {
 		if _, given := p.lines[path+".scope"]; given && !slices.Contains([]string{"rate_limited", "quota_exhausted", "overloaded"}, o.Outcome) {
 			p.add(path+".scope", "is only for rate_limited, quota_exhausted and overloaded; the outcome is %s", o.Outcome)
 		}
-		key := answer{strings.ToLower(o.Provider), strings.ToLower(o.Code), o.Status}
+		key := answer{core.ProviderName(o.Provider), strings.ToLower(o.Code), o.Status}
 		if other, taken := first[key]; taken {
 			p.add(path, "the same provider, status and code as in outcomes[%d]", other)
 			continue

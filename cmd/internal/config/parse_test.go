@@ -60,6 +60,7 @@ func TestParseRefuses(t *testing.T) {
 		"no answer":        {"accounts: []\noutcomes:\n- {outcome: success}\n", []string{"f.yaml:3: outcomes[0]: status or code is needed"}},
 		"status":           {"accounts: []\noutcomes: [{status: 42, outcome: success}]\n", []string{"outcomes[0].status: is 42; allowed: 100 to 599, or 1 to 5"}},
 		"idle scope":       {"accounts: []\noutcomes: [{status: 401, outcome: auth_failed, scope: account}]\n", []string{"outcomes[0].scope: is only for rate_limited, quota_exhausted and overloaded; the outcome is auth_failed"}},
+		"alias twice":      {"accounts: []\noutcomes:\n- {provider: claude, status: 429, outcome: success}\n- {provider: anthropic, status: 429, outcome: cancelled}\n", []string{"f.yaml:4: outcomes[1]: the same provider"}},
 		"answer twice":     {"accounts: []\noutcomes:\n- {provider: p, code: C, outcome: success}\n- {provider: P, code: c, outcome: cancelled}\n", []string{"f.yaml:4: outcomes[1]: the same provider, status and code as in outcomes[0]"}},
 		"number duration":  {"accounts: []\npolicy: {session: {ttl: 60}}\n", []string{"policy.session.ttl: must be a duration such as 250ms, 10s or 1h30m, is \"60\""}},
 		"bad duration":     {"accounts: []\nserver:\n  drain_timeout: 10 s\n", []string{"f.yaml:3: server.drain_timeout: must be a duration"}},
