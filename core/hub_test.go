@@ -189,6 +189,7 @@ func TestSweepCountsExpired(t *testing.T) {
 		}
 		released := h.take(req).Token
 		h.release(released)
+		synctest.Wait() // the sweep has its timer
 		h.clock.advance(time.Minute)
 		synctest.Wait()
 		h.inUse(0)

@@ -24,6 +24,9 @@ type Scheduler interface {
 	Report(ctx context.Context, events []core.Event) ([]core.EventResult, error)
 	// Renew gives leases a new lifetime; 0 is the scheduler's. It may block for ctx's time; safe for concurrent use; idempotent.
 	Renew(ctx context.Context, tokens []string, ttl time.Duration) ([]core.RenewResult, error)
+	// Withdraw takes back one selection that nobody heard of. It may block for ctx's time; safe for concurrent use; not
+	// idempotent: each call takes one back. Errors are *core.Error or ctx's.
+	Withdraw(ctx context.Context, token string) error
 }
 
 // Metrics is what MetricsService needs. core.Scheduler has it.

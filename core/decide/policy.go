@@ -2,7 +2,6 @@ package decide
 
 import (
 	"fmt"
-	"math"
 	"time"
 
 	"usher.internal/core/pool"
@@ -28,6 +27,9 @@ const (
 	DefaultTopK = 7
 	DefaultTTL  = time.Hour
 )
+
+// MaxWeight bounds a weight, so that no score overflows.
+const MaxWeight = 1e100
 
 // Policy is what an operator can tune in the decision.
 type Policy struct {
@@ -90,8 +92,8 @@ func (p *Policy) Validate() []FieldError {
 		{"error_rate", p.Weights.ErrorRate},
 		{"ttft", p.Weights.TTFT},
 	} {
-		if !(w.value >= 0) || math.IsInf(w.value, 0) {
-			add("weights."+w.name, "must be a finite number ≥ 0, is %v", w.value)
+		if !(w.value >= 0 && w.value <= MaxWeight) {
+			add("weights."+w.name, "must be a number from 0 to %v, is %v", float64(MaxWeight), w.value)
 		}
 	}
 	if !(p.Alpha > 0 && p.Alpha <= 1) {
