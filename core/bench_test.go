@@ -88,6 +88,36 @@ func BenchmarkPair(b *testing.B) {
 	}
 }
 
+// BenchmarkSelect is the Select of a pair alone; slots are given back while the clock stands still.
+func BenchmarkSelect(b *testing.B) {
+	const batch = 512
+	for _, layer := range []string{"balance", "session"} {
+		for _, n := range []int{16, 100, 256, 1000, 10000} {
+			b.Run(fmt.Sprintf("layer=%s/accounts=%d", layer, n), func(b *testing.B) {
+				s := newScheduler(b, manyAccounts(n, batch), decide.Reference())
+				req, events := request(layer, 0), make([]core.Event, 0, batch)
+				b.ReportAllocs()
+				for range b.N {
+					answer, err := s.Select(context.Background(), req)
+					if err != nil || answer.Selection == nil {
+						b.Fatalf("selected %+v, error %v", answer, err)
+					}
+					events = append(events, core.Event{Kind: core.EventUnused, Token: answer.Selection.Token})
+					if len(events) < batch {
+						continue
+					}
+					b.StopTimer()
+					if _, err := s.Report(context.Background(), events); err != nil {
+						b.Fatal(err)
+					}
+					events = events[:0]
+					b.StartTimer()
+				}
+			})
+		}
+	}
+}
+
 func request(layer string, worker int64) *core.Request {
 	req := &core.Request{Group: "main", Model: "gpt-5", Provider: "openai"}
 	if layer == "session" {

@@ -63,7 +63,7 @@ func (h *hub) interval() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var least time.Duration
-	for sub := range h.subs {
+	for sub := range h.subs { // order-free: the least of all
 		if least == 0 || sub.interval < least {
 			least = sub.interval
 		}

@@ -35,6 +35,16 @@ func TestChangedVectorsFail(t *testing.T) {
 			order[0], order[1] = order[1], order[0]
 			return true
 		},
+		"no order": func(c *conformance.SelectCase) bool {
+			had := c.Expected.SelectionOrder != nil
+			c.Expected.SelectionOrder = nil
+			return had
+		},
+		"an order where there was none": func(c *conformance.SelectCase) bool {
+			had := c.Expected.SelectionOrder != nil
+			c.Expected.SelectionOrder = []string{other}
+			return !had
+		},
 		"one candidate more": func(c *conformance.SelectCase) bool {
 			c.Expected.Decision.CandidateCount++
 			return true

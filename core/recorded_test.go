@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -148,15 +149,22 @@ func checkSelect(t testing.TB, c *conformance.SelectCase) conformance.Outcome {
 }
 
 func TestConformance(t *testing.T) {
-	dir := conformance.Dir("internal/conformance/testdata")
-	report, err := conformance.Run(dir, "select", func(c *conformance.SelectCase) conformance.Outcome { return checkSelect(t, c) })
-	passes(t, report, err, 0.25)
-	ops := conformance.NewReport("sequence")
-	_, err = conformance.Each(dir, "sequence", func(c *conformance.SequenceCase) error {
-		checkSequence(t, c, ops)
-		return nil
-	})
-	passes(t, ops, err, 0.45)
+	dir, files, err := conformance.Choose("internal/conformance/testdata", "select", "sequence")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if slices.Contains(files, "select") {
+		report, err := conformance.Run(dir, "select", func(c *conformance.SelectCase) conformance.Outcome { return checkSelect(t, c) })
+		passes(t, report, err, 0.25)
+	}
+	if slices.Contains(files, "sequence") {
+		ops := conformance.NewReport("sequence")
+		_, err := conformance.Each(dir, "sequence", func(c *conformance.SequenceCase) error {
+			checkSequence(t, c, ops)
+			return nil
+		})
+		passes(t, ops, err, 0.45)
+	}
 }
 
 // checkSequence compares operation by operation up to the first at which a
@@ -200,13 +208,8 @@ func (r *recordedWorld) operate(op *conformance.Op, tokens []string, trace *conf
 	var released *conformance.Result
 	switch op.Op {
 	case conformance.OpRelease:
-		token := tokens[op.SelectOp]
-		results, err := r.s.Report(context.Background(), []Event{{Kind: EventUnused, Token: token}})
-		if err != nil {
+		if _, err := r.s.Report(context.Background(), []Event{{Kind: EventUnused, Token: tokens[op.SelectOp]}}); err != nil {
 			r.t.Fatal(err)
-		}
-		if token == "" || results[0].Status != EventApplied {
-			return
 		}
 		released = all[op.SelectOp].Expected
 	case conformance.OpReport:

@@ -64,6 +64,23 @@ func (s *Scheduler) settle(ctx context.Context, events []Settlement, results []S
 	return err
 }
 
+// Withdraw takes back one handing out of a lease by a Select whose answer nobody heard. A lease that
+// another call was answered with too, by its request id, lives on; else it ends, and the id may take anew.
+// Errors: KindStoreUnavailable, ctx's own.
+func (s *Scheduler) Withdraw(ctx context.Context, token string) error {
+	t, ok := s.mint.open(token)
+	if !ok {
+		return nil
+	}
+	return s.takeBack(ctx, t.ID, t.Account, t.GrantedAt)
+}
+
+func (s *Scheduler) takeBack(ctx context.Context, id LeaseID, account string, granted time.Time) error {
+	var results [1]Settled
+	back := [1]Settlement{{Kind: SettleWithdrawn, Lease: id, Account: account, GrantedAt: granted}}
+	return s.settle(ctx, back[:], results[:])
+}
+
 // batch is the memory of one Report, used again.
 type batch struct {
 	// settlements, settled and lessons are aligned: one of each for every valid event.

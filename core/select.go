@@ -245,10 +245,7 @@ func (r *run) withdraw(ctx context.Context, lease *Lease) {
 	if r.req.DryRun {
 		return
 	}
-	var results [1]Settled
-	back := [1]Settlement{{Kind: SettleWithdrawn, Lease: lease.ID, Account: lease.Account, GrantedAt: lease.GrantedAt}}
-	err := r.s.settle(context.WithoutCancel(ctx), back[:], results[:])
-	if err != nil {
+	if err := r.s.takeBack(context.WithoutCancel(ctx), lease.ID, lease.Account, lease.GrantedAt); err != nil {
 		r.s.logger.Warn("a lease of a cancelled select could not be given back; it ends by its lifetime", "account", lease.Account, "error", err)
 	}
 }

@@ -26,7 +26,8 @@ type Grant struct {
 	TTL     time.Duration
 	// TenantCap is the most leases that the tenant may hold; 0 is no cap.
 	TenantCap int
-	// NotAfter is the store's time after which the take must not be carried out; zero is never.
+	// NotAfter is the time after which the take must not be carried out, zero is never; a take that
+	// comes later fails with context.DeadlineExceeded.
 	NotAfter time.Time
 }
 

@@ -169,14 +169,17 @@ func (c *checker) span(field string, d *durationpb.Duration, least, most time.Du
 	}
 }
 
+// maxSample bounds a measured time: one beyond it has the wrong unit, and would outweigh all others for long.
+const maxSample = 24 * time.Hour
+
 // sample checks a measured duration that may be unset.
 func (c *checker) sample(at place, field string, d *durationpb.Duration) {
 	switch {
 	case d == nil:
 	case !d.IsValid():
 		c.bad(at, field, "is not a valid duration")
-	case d.AsDuration() < 0:
-		c.bad(at, field, "is negative")
+	case d.AsDuration() < 0 || d.AsDuration() > maxSample:
+		c.bad(at, field, "must be from 0 to 24h")
 	}
 }
 

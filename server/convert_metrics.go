@@ -1,6 +1,7 @@
 package server
 
 import (
+	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"usher.internal/core"
@@ -14,12 +15,14 @@ type view struct {
 	omit  bool
 }
 
-func snapshotTo(s *core.Snapshot, latency telemetry.Quantiles, v view) *usherv1.MetricsSnapshot {
+func snapshotTo(s *core.Snapshot, t *telemetry.Telemetry, v view) *usherv1.MetricsSnapshot {
 	out := &usherv1.MetricsSnapshot{
 		At:                 stamp(s.At),
 		Uptime:             durationpb.New(s.Uptime),
 		Totals:             totalsTo(&s.Totals),
-		DecisionLatency:    quantilesTo(latency),
+		DecisionLatency:    quantilesTo(t.Latency()),
+		Rpcs:               callsTo(t.Calls()),
+		Reports:            eventCountsTo(t.Events()),
 		LeasesLive:         uint64(max(s.Usage.Leases, 0)),
 		LeasesExpiredTotal: s.LeasesExpired,
 		Waiting:            uint64(max(s.Usage.Waiting, 0)),
@@ -40,6 +43,39 @@ func snapshotTo(s *core.Snapshot, latency telemetry.Quantiles, v view) *usherv1.
 		}
 	}
 	return out
+}
+
+func callsTo(calls []telemetry.CallCount) []*usherv1.RpcCount {
+	out := make([]*usherv1.RpcCount, len(calls))
+	for i, c := range calls {
+		out[i] = &usherv1.RpcCount{
+			Method: c.Method, Code: code.Code(c.Code).String(), Total: c.Total, Took: durationpb.New(c.Took),
+		}
+	}
+	return out
+}
+
+func eventCountsTo(counts []telemetry.EventCount) []*usherv1.ReportCount {
+	out := make([]*usherv1.ReportCount, len(counts))
+	for i, c := range counts {
+		out[i] = &usherv1.ReportCount{Event: eventNameTo(c.Kind), Outcome: reportedTo(c.Outcome), Status: statusTo(c.Status), Total: c.Total}
+	}
+	return out
+}
+
+// eventNameTo gives the field of ReportEvent.
+func eventNameTo(k core.EventKind) string {
+	switch k {
+	case core.EventFirstToken:
+		return "first_token"
+	case core.EventFinished:
+		return "finished"
+	case core.EventUnused:
+		return "released_unused"
+	case core.EventSwitched:
+		return "switched"
+	}
+	return ""
 }
 
 func totalsTo(t *core.Totals) *usherv1.SchedulerTotals {

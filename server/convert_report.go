@@ -92,6 +92,25 @@ func scopeFrom(s usherv1.LimitScope) core.LimitScope {
 	return 0
 }
 
+// reportedTo gives unspecified for 0.
+func reportedTo(o core.Outcome) usherv1.Outcome {
+	switch o {
+	case core.OutcomeSuccess:
+		return usherv1.Outcome_OUTCOME_SUCCESS
+	case core.OutcomeAccountError:
+		return usherv1.Outcome_OUTCOME_ACCOUNT_ERROR
+	case core.OutcomeUpstreamTimeout:
+		return usherv1.Outcome_OUTCOME_UPSTREAM_TIMEOUT
+	case core.OutcomeClientError:
+		return usherv1.Outcome_OUTCOME_CLIENT_ERROR
+	case core.OutcomeCancelled:
+		return usherv1.Outcome_OUTCOME_CANCELLED
+	case core.OutcomeCallerTimeout:
+		return usherv1.Outcome_OUTCOME_CALLER_TIMEOUT
+	}
+	return usherv1.Outcome_OUTCOME_UNSPECIFIED
+}
+
 func statusTo(s core.EventStatus) usherv1.ReportStatus {
 	switch s {
 	case core.EventApplied:

@@ -10,8 +10,9 @@ import (
 
 // fakeScheduler does what its functions say; without one it gives nothing.
 type fakeScheduler struct {
-	onSelect func(context.Context, *core.Request) (*core.Answer, error)
-	onReport func(context.Context, []core.Event) ([]core.EventResult, error)
+	onSelect   func(context.Context, *core.Request) (*core.Answer, error)
+	onReport   func(context.Context, []core.Event) ([]core.EventResult, error)
+	onWithdraw func(context.Context, string) error
 }
 
 func (f *fakeScheduler) Select(ctx context.Context, r *core.Request) (*core.Answer, error) {
@@ -33,6 +34,13 @@ func (f *fakeScheduler) Report(ctx context.Context, events []core.Event) ([]core
 }
 
 func (f *fakeScheduler) EndWaits() {}
+
+func (f *fakeScheduler) Withdraw(ctx context.Context, token string) error {
+	if f.onWithdraw == nil {
+		return nil
+	}
+	return f.onWithdraw(ctx, token)
+}
 
 func (f *fakeScheduler) Renew(context.Context, []string, time.Duration) ([]core.RenewResult, error) {
 	return nil, nil

@@ -56,7 +56,7 @@ func (m *metricsService) pump(ctx context.Context, sub *core.Subscription, strea
 			return m.ended(ctx, err)
 		}
 		response := &usherv1.StreamMetricsResponse{
-			Snapshot: snapshotTo(snap, m.server.telemetry.Latency(), v),
+			Snapshot: snapshotTo(snap, m.server.telemetry, v),
 			Skipped:  skipped,
 		}
 		if err := stream.Send(response); err != nil {
@@ -80,7 +80,7 @@ func (m *metricsService) GetMetrics(ctx context.Context, req *usherv1.GetMetrics
 		return nil, m.server.statusError(ctx, err)
 	}
 	v := view{group: req.GetGroup(), omit: req.GetOmitAccounts()}
-	return &usherv1.GetMetricsResponse{Snapshot: snapshotTo(snap, m.server.telemetry.Latency(), v)}, nil
+	return &usherv1.GetMetricsResponse{Snapshot: snapshotTo(snap, m.server.telemetry, v)}, nil
 }
 
 // ListDecisions lists recent decisions.

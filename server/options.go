@@ -26,6 +26,9 @@ type Scheduler interface {
 	Renew(ctx context.Context, tokens []string, ttl time.Duration) ([]core.RenewResult, error)
 	// EndWaits ends every Select that waits with KindClosed, and lets no other wait. It does not block; safe for concurrent use; idempotent.
 	EndWaits()
+	// Withdraw takes back one selection that nobody heard of. It may block for ctx's time; safe for concurrent use; not
+	// idempotent: each call takes one back. Errors are *core.Error or ctx's.
+	Withdraw(ctx context.Context, token string) error
 }
 
 // Metrics is what MetricsService needs. core.Scheduler has it.

@@ -21,22 +21,19 @@ func (s *schedulerService) Select(ctx context.Context, m *usherv1.SelectRequest)
 	}
 	response := responseTo(answer)
 	if ctx.Err() != nil {
-		s.giveBack(ctx, m, answer)
+		s.giveBack(ctx, answer)
 		return nil, s.server.statusError(ctx, ctx.Err())
 	}
 	return response, nil
 }
 
-// giveBack frees a slot whose answer nobody waits for. With a request id it stays:
-// the lease may be another call's as well, and the caller can find it again.
-func (s *schedulerService) giveBack(ctx context.Context, m *usherv1.SelectRequest, a *core.Answer) {
-	if a.Selection == nil || a.Selection.Token == "" || m.GetRequestId() != "" {
+// giveBack takes back a lease whose answer nobody waits for.
+func (s *schedulerService) giveBack(ctx context.Context, a *core.Answer) {
+	if a.Selection == nil || a.Selection.Token == "" {
 		return
 	}
-	event := core.Event{Kind: core.EventUnused, Token: a.Selection.Token}
 	// On an error the lease's own end frees it.
-	_, err := s.server.opts.Scheduler.Report(context.WithoutCancel(ctx), []core.Event{event})
-	if err != nil {
+	if err := s.server.opts.Scheduler.Withdraw(context.WithoutCancel(ctx), a.Selection.Token); err != nil {
 		s.server.log.Info("a cancelled select could not give its slot back")
 	}
 }

@@ -28,6 +28,10 @@ func TestMain(m *testing.M) {
 	os.Exit(withBinary(m))
 }
 
+// raceBinary reports whether usher is built with the race detector. USHER_RACE_BINARY asks for it where the
+// tests are not: a client that is not watched leaves the machine to the usher that is.
+func raceBinary() bool { return raceEnabled || os.Getenv("USHER_RACE_BINARY") != "" }
+
 func withBinary(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "usher")
 	if err != nil {
@@ -37,7 +41,7 @@ func withBinary(m *testing.M) int {
 	defer func() { _ = os.RemoveAll(dir) }()
 	binary = filepath.Join(dir, "usher")
 	args := []string{"build", "-o", binary, "-ldflags", "-X main.version=v0.0.0-test"}
-	if raceEnabled {
+	if raceBinary() {
 		args = append(args, "-race")
 	}
 	build := exec.Command("go", append(args, ".")...)
@@ -125,7 +129,8 @@ func serve(t *testing.T, args ...string) *server {
 // await waits until something was written n times and gives the line of the last one.
 func (s *server) await(t *testing.T, o *output, what string, n int) string {
 	t.Helper()
-	late := time.After(patience)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
 	for {
 		text, grown := o.state()
 		if strings.Count(text, what) >= n {
@@ -140,7 +145,7 @@ func (s *server) await(t *testing.T, o *output, what string, n int) string {
 			if after, _ := o.state(); after == text {
 				t.Fatalf("usher ended without %q:\n%s", what, text)
 			}
-		case <-late:
+		case <-ctx.Done():
 			t.Fatalf("%q is not there %d times in\n%s", what, n, text)
 		}
 	}
@@ -156,9 +161,11 @@ func (s *server) signal(t *testing.T, sig os.Signal) {
 // exit waits for the end and gives the exit code; -1 is an end by a signal.
 func (s *server) exit(t *testing.T) int {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
 	select {
 	case <-s.ended:
-	case <-time.After(patience):
+	case <-ctx.Done():
 		text, _ := s.log.state()
 		t.Fatalf("usher does not end:\n%s", text)
 	}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,41 +23,30 @@ import (
 const (
 	soakWorkers     = 32
 	soakConnections = 8 // every other one is cut at random
-	soakOperations  = 400
+	soakOperations  = 12_800
 	// The race detector makes each take several times as long.
-	soakRaceOperations = 100
+	soakRaceOperations = 3_200
 )
 
 // soakLimits is a pool that its clients fill.
 var soakLimits = map[string]int{"a": 1, "b": 2, "c": 4, "d": 8, "e": 16, "f": 24}
 
 // TestSoak mixes operations of many clients, half of them over connections that are cut, and watches
-// at the clients that no limit is passed and nothing stays in use. USHER_SOAK is how long; without it each client
-// makes a fixed number of operations.
+// at the clients that no limit is passed and nothing stays in use. USHER_SOAK is for how long, or USHER_SOAK_OPS
+// how many operations in all; without them it is a short one.
 func TestSoak(t *testing.T) {
-	var lasts time.Duration
-	if text := os.Getenv("USHER_SOAK"); text != "" {
-		var err error
-		if lasts, err = time.ParseDuration(text); err != nil || lasts <= 0 {
-			t.Fatalf("USHER_SOAK is %q: give a duration such as 60s", text)
-		}
-	}
+	budget := soakBudget(t)
 	s := serve(t, "--config", file(t, soakConfig()))
 	since := time.Now()
-	workers := soakClients(t, s, since)
-
-	operationsEach := soakOperations
-	if raceEnabled {
-		operationsEach = soakRaceOperations
-	}
+	workers, cutters := soakClients(t, s, since)
 	watch := watchUse(t, s)
-	var operations atomic.Int64
+	var begun, done atomic.Int64
 	var all sync.WaitGroup
 	for _, w := range workers {
 		all.Go(func() {
-			for n := 0; lasts > 0 && time.Since(since) < lasts || lasts == 0 && n < operationsEach; n++ {
+			for budget.left(begun.Add(1), time.Since(since)) {
 				w.step(t.Context())
-				operations.Add(1)
+				done.Add(1)
 			}
 			for len(w.live) > 0 {
 				w.forget()
@@ -69,11 +59,56 @@ func TestSoak(t *testing.T) {
 	for _, w := range workers {
 		w.late(t.Context()) // by now every lease has expired
 	}
-	t.Logf("%d operations in %v", operations.Load(), took.Round(time.Millisecond))
+	var cuts int64
+	for _, c := range cutters {
+		cuts += c.cuts.Load()
+	}
+	t.Logf("%d operations in %v, %.0f each second; %d cuts; usher under the race detector: %t",
+		done.Load(), took.Round(time.Millisecond), float64(done.Load())/took.Seconds(), cuts, raceBinary())
+	if cuts == 0 {
+		t.Error("no connection was cut")
+	}
 	judge(t, workers)
 	if text, _ := s.log.state(); strings.Contains(text, "panic") || strings.Contains(text, "DATA RACE") {
 		t.Errorf("usher wrote\n%s", text)
 	}
+}
+
+// soakLength is how long a soak goes on: a time, or a number of operations.
+type soakLength struct {
+	lasts      time.Duration
+	operations int64
+}
+
+func (l soakLength) left(operation int64, passed time.Duration) bool {
+	if l.lasts > 0 {
+		return passed < l.lasts
+	}
+	return operation <= l.operations
+}
+
+func soakBudget(t *testing.T) soakLength {
+	t.Helper()
+	lasts, operations := os.Getenv("USHER_SOAK"), os.Getenv("USHER_SOAK_OPS")
+	switch {
+	case lasts != "" && operations != "":
+		t.Fatal("USHER_SOAK and USHER_SOAK_OPS are both set: give one")
+	case lasts != "":
+		d, err := time.ParseDuration(lasts)
+		if err != nil || d <= 0 {
+			t.Fatalf("USHER_SOAK is %q: give a duration such as 60s", lasts)
+		}
+		return soakLength{lasts: d}
+	case operations != "":
+		n, err := strconv.ParseInt(operations, 10, 64)
+		if err != nil || n <= 0 {
+			t.Fatalf("USHER_SOAK_OPS is %q: give a number of operations such as 100000", operations)
+		}
+		return soakLength{operations: n}
+	case raceBinary():
+		return soakLength{operations: soakRaceOperations}
+	}
+	return soakLength{operations: soakOperations}
 }
 
 func soakConfig() string {
@@ -86,14 +121,15 @@ func soakConfig() string {
 	return b.String()
 }
 
-func soakClients(t *testing.T, s *server, since time.Time) []*worker {
+func soakClients(t *testing.T, s *server, since time.Time) ([]*worker, []*cutter) {
 	t.Helper()
+	var cutters []*cutter
 	var clients []usherv1.SchedulerServiceClient
 	for i := range soakConnections {
 		address := s.addresses[0]
 		if i%2 == 1 {
 			cut := newCutter(t, address)
-			t.Cleanup(func() { t.Logf("%d cuts", cut.cuts.Load()) })
+			cutters = append(cutters, cut)
 			address = cut.address()
 		}
 		eager := backoff.Config{BaseDelay: time.Millisecond, Multiplier: 1.5, Jitter: 0.2, MaxDelay: 50 * time.Millisecond}
@@ -108,7 +144,7 @@ func soakClients(t *testing.T, s *server, since time.Time) []*worker {
 			random: rand.New(rand.NewPCG(uint64(i), uint64(since.UnixNano()))),
 		})
 	}
-	return workers
+	return workers, cutters
 }
 
 func judge(t *testing.T, workers []*worker) {
@@ -196,7 +232,8 @@ func (w *useWatch) awaitNothingInUse(t *testing.T) {
 	w.end()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	late := time.After(patience)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
 	for {
 		n, err := w.look(t.Context())
 		if err != nil {
@@ -207,7 +244,7 @@ func (w *useWatch) awaitNothingInUse(t *testing.T) {
 		}
 		select {
 		case <-tick.C:
-		case <-late:
+		case <-ctx.Done():
 			t.Fatalf("%d in use, long after every lease_ttl has passed", n)
 		}
 	}

@@ -16,20 +16,25 @@ import (
 const testdata = "../internal/conformance/testdata"
 
 func TestConformance(t *testing.T) {
-	dir := conformance.Dir(testdata)
-	run := func(r *conformance.Report, err error) {
-		t.Helper()
+	checks := map[string]func(dir, file string) (*conformance.Report, error){
+		"score": func(dir, file string) (*conformance.Report, error) { return conformance.Run(dir, file, checkScore) },
+		"order": func(dir, file string) (*conformance.Report, error) { return conformance.Run(dir, file, checkOrder) },
+		"ewma":  func(dir, file string) (*conformance.Report, error) { return conformance.Run(dir, file, checkEWMA) },
+	}
+	dir, files, err := conformance.Choose(testdata, "score", "order", "ewma")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		r, err := checks[file](dir, file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Log(r)
+		fmt.Println(r)
 		if err := r.Err(); err != nil {
 			t.Error(err)
 		}
 	}
-	run(conformance.Run(dir, "score", checkScore))
-	run(conformance.Run(dir, "order", checkOrder))
-	run(conformance.Run(dir, "ewma", checkEWMA))
 }
 
 func scoreInput(t testing.TB, c *conformance.ScoreCase) *decide.Input {
@@ -161,7 +166,7 @@ func notices[T any, P interface {
 }](t *testing.T, name, file string, fits func(*T) bool, change func(*T), check func(*T) conformance.Outcome) {
 	t.Run(name, func(t *testing.T) {
 		changed := -1
-		r, err := conformance.Run[T, P](conformance.Dir(testdata), file, func(c *T) conformance.Outcome {
+		r, err := conformance.Run[T, P](testdata, file, func(c *T) conformance.Outcome {
 			if changed < 0 && fits(c) {
 				changed = P(c).Record()
 				change(c)

@@ -52,6 +52,9 @@ const (
 	ProfileRecommended = "recommended"
 )
 
+// MaxWeight bounds a weight, so that no score overflows.
+const MaxWeight = 1e100
+
 // Policy is what an operator can tune in the decision.
 type Policy struct {
 	Profile            string // the set of defaults it started from

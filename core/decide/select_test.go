@@ -13,7 +13,7 @@ import (
 // TestSelectRanking runs the load-balance layer of the recorded selects: who is a candidate,
 // the skew, and the order in which they are tried.
 func TestSelectRanking(t *testing.T) {
-	r, err := conformance.Run(conformance.Dir(testdata), "select", checkSelectRanking)
+	r, err := conformance.Run(testdata, "select", checkSelectRanking)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,8 +41,8 @@ func (p *Policy) Validate() []FieldError {
 		{"error_rate", p.Weights.ErrorRate},
 		{"ttft", p.Weights.TTFT},
 	} {
-		if !(w.value >= 0) || math.IsInf(w.value, 0) {
-			f.add("weights."+w.name, "must be a finite number ≥ 0, is %v", w.value)
+		if !(w.value >= 0 && w.value <= MaxWeight) {
+			f.add("weights."+w.name, "must be a number from 0 to %v, is %v", float64(MaxWeight), w.value)
 		}
 	}
 	if !(p.Alpha > 0 && p.Alpha <= 1) {

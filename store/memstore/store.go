@@ -9,7 +9,6 @@ package memstore
 
 import (
 	"context"
-	"crypto/rand"
 	"math"
 	"sync"
 	"time"
@@ -23,9 +22,6 @@ const (
 	DefaultMarkTTL  = 5 * time.Minute
 	DefaultMarksMax = 1 << 20
 )
-
-// secretSize is the length of the key that tokens are signed with.
-const secretSize = 32
 
 // Options are what a store is built from.
 type Options struct {
@@ -113,8 +109,7 @@ func (s *Store) Secret(ctx context.Context) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.secret) == 0 {
-		s.secret = make([]byte, secretSize)
-		rand.Read(s.secret) // never fails: see crypto/rand
+		s.secret = drawSecret()
 	}
 	return append([]byte(nil), s.secret...), nil
 }

@@ -2,13 +2,14 @@ package memstore
 
 import (
 	"context"
+	"fmt"
 
 	"usher.internal/core"
 	"usher.internal/core/decide"
 )
 
-// errLate answers a take whose time had passed when its turn came.
-var errLate = &core.Error{Kind: core.KindStoreUnavailable, Text: "memstore: the take's time had passed"}
+// errLate answers a take whose time had passed when its turn came: its caller's deadline.
+var errLate = fmt.Errorf("memstore: the take's time had passed: %w", context.DeadlineExceeded)
 
 // sight is what the store knows of a take already.
 type sight uint8

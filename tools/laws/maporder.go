@@ -18,7 +18,7 @@ import (
 )
 
 // ordered are the rooms where the order of a map must not reach a decision.
-var ordered = []string{"core/pool", "core/decide"}
+var ordered = []string{"core/pool", "core/decide", "core/queue", "core"}
 
 // excuse says why the order is of no matter; it stands on the line of the range.
 const excuse = "// order-free: "

@@ -79,7 +79,7 @@ func wall() time.Time { return time.Now() }
 `,
 		"core/store.go": `package core
 
-import "math/rand/v2"
+import "log/slog"
 
 type Store interface {
 	// Take may block.
@@ -100,7 +100,7 @@ type Both interface {
 	E()
 }
 
-func seeded() *rand.Rand { return rand.New(rand.NewPCG(1, 2)) }
+var logger *slog.Logger
 `,
 		"core/core_test.go": `package core_test
 
@@ -114,6 +114,8 @@ import (
 		"store/memstore/mem.go":                  "package memstore\n\nimport _ \"usher.internal/core\"\n\nfunc New(a, b, c, d int, opts ...int) {}\n",
 		"store/memstore/mem_test.go":             "package memstore\n\nimport _ \"usher.internal/store/storetest\"\n",
 		"store/storetest/suite.go":               "package storetest\n\nimport \"testing\"\n\nfunc Run(t *testing.T) { t.Fatal(1) }\n",
+		"store/storetest/counts.go":              "package storetest\n\nimport \"math/rand/v2\"\n\nvar seeded = rand.New(rand.NewPCG(1, 2))\n",
+		"store/memstore/secret.go":               "package memstore\n\nimport _ \"crypto/rand\"\n",
 		"store/storetest/redistest/real.go":      "package redistest\n\nimport \"time\"\n\nfunc wait() { time.Sleep(1) }\n",
 		"server/server.go":                       "package server\n\nimport (\n\t_ \"google.golang.org/grpc\"\n\t_ \"usher.internal/core\"\n\t_ \"usher.internal/gen/usher/v1\"\n)\n",
 		"gen/usher/v1/long.pb.go":                "package usherv1\n\nfunc init() { panic(1) }\n" + strings.Repeat("\n", 500),

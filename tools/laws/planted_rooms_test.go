@@ -49,14 +49,49 @@ func purityPlants() []planted {
 		{"a store uses time.Now", "clock", "store/memstore/x.go:5", plant{"store/memstore/x.go": calling("memstore", "time", "time.Now()")}},
 		{"another clock.go", "clock", "core/queue/clock.go:5", plant{"core/queue/clock.go": calling("queue", "time", "time.Now()")}},
 		{"time under another name", "clock", "core/x.go:5", plant{"core/x.go": "package core\n\nimport clock \"time\"\n\nvar x = clock.Now()\n"}},
-		{"time under no name", "clock", "core/x.go:3", plant{"core/x.go": "package core\n\nimport . \"time\"\n\nvar x = Now()\n"}},
-		{"global rand", "clock", "core/x.go:5", plant{"core/x.go": calling("core", "math/rand", "rand.Intn(3)")}},
-		{"global rand v2", "clock", "store/x/x.go:5", plant{"store/x/x.go": calling("x", "math/rand/v2", "rand.N(3)")}},
+		{"time under no name", "dot-imports", "core/x.go:3", plant{"core/x.go": "package core\n\nimport . \"time\"\n\nvar x = Now()\n"}},
+		{"core imports math/rand", "randomness", "core/x.go:3", plant{"core/x.go": importing("core", "math/rand")}},
+		{"a store imports math/rand/v2", "randomness", "store/x/x.go:3", plant{"store/x/x.go": importing("x", "math/rand/v2")}},
+		{"core imports crypto/rand", "randomness", "core/x.go:3", plant{"core/x.go": importing("core", "crypto/rand")}},
+		{"a store draws beside its secret", "randomness", "store/memstore/x.go:3", plant{"store/memstore/x.go": importing("memstore", "crypto/rand")}},
+		{"another secret.go", "randomness", "store/redisstore/secret.go:3", plant{"store/redisstore/secret.go": importing("redisstore", "crypto/rand")}},
+		{"global rand in storetest", "randomness", "store/storetest/x.go:5", plant{"store/storetest/x.go": calling("storetest", "math/rand/v2", "rand.N(3)")}},
 		{"a test sleeps", "test-sleep", "cmd/usher/x_test.go:5", plant{"cmd/usher/x_test.go": calling("main", "time", "f(time.Sleep)")}},
 		{"a test of redistest sleeps", "test-sleep", "store/storetest/redistest/x_test.go:5", plant{
 			"store/storetest/redistest/x_test.go": calling("redistest", "time", "f(time.Sleep)"),
 		}},
+		{"a test waits for time.After", "test-sleep", "cmd/usher/x_test.go:5", plant{"cmd/usher/x_test.go": calling("main", "time", "<-time.After(1)")}},
+		{"a test waits for a tick", "test-sleep", "cmd/usher/x_test.go:5", plant{"cmd/usher/x_test.go": calling("main", "time", "<-time.Tick(1)")}},
+		{"a test waits for a timer", "test-sleep", "cmd/usher/x_test.go:5", plant{"cmd/usher/x_test.go": calling("main", "time", "<-time.NewTimer(1).C")}},
 	}...)
+}
+
+func coreImportPlants() []planted {
+	var all []planted
+	for _, p := range []string{"os", "os/exec", "net", "net/http", "io/fs", "syscall", "log", "log/syslog"} {
+		all = append(all, planted{"core imports " + p, "core-imports", "core/x.go:3", plant{"core/x.go": importing("core", p)}})
+	}
+	for _, name := range []string{"WithTimeout", "WithDeadline", "WithTimeoutCause", "WithDeadlineCause"} {
+		for dir, pkg := range map[string]string{"core": "core", "store/memstore": "memstore"} {
+			file := dir + "/x.go"
+			all = append(all, planted{dir + " uses context." + name, "clock", file + ":5", plant{file: calling(pkg, "context", "context."+name)}})
+		}
+	}
+	return all
+}
+
+func calmPlants() []planted {
+	calm := func(name, dir, body string) planted {
+		file := "core/" + dir + "/x.go"
+		return planted{name, "pure-calm", file + ":3", plant{file: "package " + dir + "\n\n" + body + "\n"}}
+	}
+	return []planted{
+		calm("a goroutine", "queue", "func f() { go f() }"),
+		calm("a channel", "pool", "var c chan int"),
+		calm("a send", "decide", "func f() { c <- 1 }"),
+		calm("a receive", "queue", "func f() { <-c }"),
+		calm("a select", "decide", "func f() { select {} }"),
+	}
 }
 
 func orderPlants() []planted {
@@ -71,6 +106,8 @@ func orderPlants() []planted {
 		pool("a generic map", "4", "\nfunc f[M ~map[K]V, K comparable, V any](s M) {\n\tfor range s {\n\t}\n}\n"),
 		pool("an unsorted iterator", "7", "\nimport \"maps\"\n\nfunc f(s Set) {\n\n\tfor range maps.Keys(s.Until) {\n\t}\n}\n"),
 		pool("what cannot be told", "4", "\nfunc f() {\n\tfor range unknown {\n\t}\n}\n"),
+		{"core's own map", "map-order", "core/x.go:4", plant{"core/x.go": "package core\n\nfunc f(m map[int]int) {\n\tfor range m {\n\t}\n}\n"}},
+		{"the line's map", "map-order", "core/queue/x.go:4", plant{"core/queue/x.go": "package queue\n\nfunc f(m map[int]int) {\n\tfor range m {\n\t}\n}\n"}},
 		{"another package's map", "map-order", "core/decide/x.go:6", plant{
 			"core/decide/x.go": "package decide\n\nimport \"usher.internal/core/pool\"\n\nfunc f(s pool.Set) {\n\tfor range s.Until {\n\t}\n}\n",
 		}},

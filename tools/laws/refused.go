@@ -16,6 +16,8 @@ var topLevel = []string{"proto", "gen", "cmd", "server", "core", "store", "docs"
 // vague names tell a reader nothing about what a package holds.
 var vague = set("util", "utils", "common", "types", "helper", "helpers", "misc")
 
+var panics = set("Panic", "Panicf", "Panicln", "Panicw", "DPanic", "DPanicf", "DPanicln", "DPanicw")
+
 var fatal = set("Fatal", "Fatalf", "Fatalln", "Fatalw", "Fatalv")
 
 func checkParse(f *file, rep report) {
@@ -24,15 +26,47 @@ func checkParse(f *file, rep report) {
 	}
 }
 
+// checkPanic looks at any .Panic, called or not: a logger's is reached through
+// a variable.
 func checkPanic(f *file, rep report) {
-	if f.gen || f.test {
+	if f.gen || f.test || f.ast == nil {
 		return
 	}
-	f.calls(func(c *ast.CallExpr) {
-		if id, ok := c.Fun.(*ast.Ident); ok && id.Name == "panic" {
-			rep(f.path, f.line(c.Pos()), "panic: return an error")
+	ast.Inspect(f.ast, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.CallExpr:
+			if id, ok := ast.Unparen(n.Fun).(*ast.Ident); ok && id.Name == "panic" {
+				rep(f.path, f.line(n.Pos()), "panic: return an error")
+			}
+		case *ast.SelectorExpr:
+			if panics[n.Sel.Name] {
+				rep(f.path, f.line(n.Sel.Pos()), ".%s: return an error", n.Sel.Name)
+			}
 		}
+		return true
 	})
+}
+
+func checkDotImports(f *file, rep report) {
+	for _, i := range f.imports {
+		if i.name == "." && !f.test {
+			rep(f.path, i.line, "a dot import of %s hides what is used of it", i.path)
+		}
+	}
+}
+
+// checkLinkname: it reaches into a package past its face, and past these laws.
+func checkLinkname(f *file, rep report) {
+	if f.ast == nil {
+		return
+	}
+	for _, g := range f.ast.Comments {
+		for _, c := range g.List {
+			if strings.HasPrefix(c.Text, "//go:linkname") {
+				rep(f.path, f.line(c.Pos()), "go:linkname reaches past what a package exports")
+			}
+		}
+	}
 }
 
 // checkExit looks at any .Fatal call, since a logger's is reached through a
@@ -41,13 +75,15 @@ func checkExit(f *file, rep report) {
 	if f.gen || f.test || f.path == mainFile || within(f.dir, "tools") {
 		return
 	}
-	f.uses("os", func(name string, n ast.Node) {
-		if name == "Exit" {
-			rep(f.path, f.line(n.Pos()), "os.Exit: only %s ends the process", mainFile)
-		}
-	})
+	for _, p := range []string{"os", "syscall", "golang.org/x/sys/unix"} {
+		f.uses(p, func(name string, n ast.Node) {
+			if name == "Exit" {
+				rep(f.path, f.line(n.Pos()), "%s.Exit: only %s ends the process", path.Base(p), mainFile)
+			}
+		})
+	}
 	f.uses("log", func(name string, n ast.Node) {
-		if fatal[name] || strings.HasPrefix(name, "Panic") {
+		if fatal[name] {
 			rep(f.path, f.line(n.Pos()), "log.%s: return an error", name)
 		}
 	})
@@ -55,7 +91,7 @@ func checkExit(f *file, rep report) {
 		return
 	}
 	f.calls(func(c *ast.CallExpr) {
-		s, ok := c.Fun.(*ast.SelectorExpr)
+		s, ok := ast.Unparen(c.Fun).(*ast.SelectorExpr)
 		if !ok || !fatal[s.Sel.Name] {
 			return
 		}
@@ -82,11 +118,11 @@ func checkPackageNames(f *file, rep report) {
 		return
 	}
 	line := f.line(f.ast.Package)
-	if name := strings.TrimSuffix(f.ast.Name.Name, "_test"); vague[name] {
+	if name := f.ast.Name.Name; vague[strings.TrimSuffix(strings.ToLower(name), "_test")] {
 		rep(f.path, line, "package %s: the name says nothing", name)
 	}
 	for _, part := range strings.Split(f.dir, "/") {
-		if vague[part] {
+		if vague[strings.ToLower(part)] {
 			rep(f.path, line, "folder %s: the name says nothing", part)
 		}
 	}

@@ -46,7 +46,7 @@ type imported struct {
 }
 
 // sources are the kinds of file that have a budget of lines.
-var sources = map[string]bool{".go": true, ".lua": true, ".py": true, ".js": true, ".mjs": true}
+var sources = map[string]bool{".go": true, ".lua": true, ".py": true, ".js": true, ".mjs": true, ".proto": true, ".sh": true, ".yaml": true, ".yml": true}
 
 // load reads the tree. Hidden, built and installed folders are not part of it.
 func load(root string) (*tree, error) {
@@ -73,7 +73,7 @@ func load(root string) (*tree, error) {
 
 func (t *tree) enter(rel string) error {
 	name := path.Base(rel)
-	if strings.HasPrefix(name, ".") || name == "node_modules" || rel == "bin" {
+	if strings.HasPrefix(name, ".") || name == "node_modules" && within(rel, "docs") || rel == "bin" {
 		return fs.SkipDir
 	}
 	if !strings.Contains(rel, "/") {

@@ -53,7 +53,8 @@ func (b *logBook) count(what string) int {
 // await waits until what was written n times.
 func (b *logBook) await(t *testing.T, what string, n int) {
 	t.Helper()
-	late := time.After(patience)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
 	for {
 		text, grown := b.state()
 		if strings.Count(text, what) >= n {
@@ -61,7 +62,7 @@ func (b *logBook) await(t *testing.T, what string, n int) {
 		}
 		select {
 		case <-grown:
-		case <-late:
+		case <-ctx.Done():
 			t.Fatalf("%q is not there %d times in\n%s", what, n, text)
 		}
 	}

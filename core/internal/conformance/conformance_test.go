@@ -90,7 +90,7 @@ func TestRecorded(t *testing.T) {
 			t.Fatal(errs)
 		}
 	}
-	selects, err := Run(Dir("testdata"), "select", func(c *SelectCase) Outcome {
+	selects, err := Run("testdata", "select", func(c *SelectCase) Outcome {
 		world(&c.World)
 		e := &c.Expected
 		return Outcome{Differences: append(DiffResult(&e.Result, &e.Result), DiffState(&e.After, &e.After)...)}
@@ -98,7 +98,7 @@ func TestRecorded(t *testing.T) {
 	if err != nil || selects.Err() != nil {
 		t.Error(err, selects.Err())
 	}
-	sequences, err := Run(Dir("testdata"), "sequence", func(c *SequenceCase) Outcome {
+	sequences, err := Run("testdata", "sequence", func(c *SequenceCase) Outcome {
 		world(&c.World)
 		for i := range c.Ops {
 			if op := &c.Ops[i]; op.Op == OpSelect && (op.Request == nil || op.Expected == nil) || !known(op.Op) {

@@ -38,7 +38,7 @@ func show(p *string) string {
 }
 
 // DiffResult compares two results. Errors are compared by being there or not, since their
-// text is not ours; the order of selection only when both have one.
+// text is not ours.
 func DiffResult(want, got *Result) []string {
 	d := &differ{}
 	if (want.Error == nil) != (got.Error == nil) {
@@ -59,10 +59,7 @@ func DiffResult(want, got *Result) []string {
 	case want.WaitPlan != nil:
 		compare(d, "wait_plan", *want.WaitPlan, *got.WaitPlan)
 	}
-	if want.SelectionOrder != nil && got.SelectionOrder != nil {
-		d.out = append(d.out, DiffOrder("selection_order", want.SelectionOrder, got.SelectionOrder)...)
-	}
-	return d.out
+	return append(d.out, DiffOrder("selection_order", want.SelectionOrder, got.SelectionOrder)...)
 }
 
 func showPlan(p *WaitPlan) string {

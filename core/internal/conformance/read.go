@@ -12,6 +12,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 )
 
@@ -24,6 +25,42 @@ func Dir(otherwise string) string {
 		return dir
 	}
 	return otherwise
+}
+
+// Files are the cases' names, without extension.
+var Files = []string{"score", "order", "ewma", "select", "sequence"}
+
+// Choose gives those of the wanted files that there are cases of. Another directory than the given one may
+// hold any of them, but not none, and must be named by its whole path: each package's tests run in their own.
+func Choose(otherwise string, wanted ...string) (dir string, files []string, err error) {
+	dir = Dir(otherwise)
+	if dir == otherwise {
+		return dir, wanted, nil
+	}
+	if !filepath.IsAbs(dir) {
+		return "", nil, fmt.Errorf("%s is %q: give the whole path", DirEnv, dir)
+	}
+	any := false
+	for _, name := range Files {
+		f, err := open(dir, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return "", nil, err
+		}
+		if err := f.Close(); err != nil {
+			return "", nil, err
+		}
+		any = true
+		if slices.Contains(wanted, name) {
+			files = append(files, name)
+		}
+	}
+	if !any {
+		return "", nil, fmt.Errorf("%s: no cases in %s", DirEnv, dir)
+	}
+	return dir, files, nil
 }
 
 // Each streams the records of dir/name.jsonl, or else of dir/name.jsonl.gz, in order. It stops at the

@@ -13,6 +13,7 @@ type Trace struct {
 	sessions map[string]bound // by group and name
 	shared   map[string]bound
 	local    map[string]bound // by name
+	released map[int]bool     // by the index of the select
 }
 
 type traced struct {
@@ -31,6 +32,7 @@ func NewTrace(w *World) *Trace {
 	t := &Trace{
 		world: w, accounts: map[string]*traced{},
 		sessions: map[string]bound{}, shared: map[string]bound{}, local: map[string]bound{},
+		released: map[int]bool{},
 	}
 	if w.Config != nil {
 		t.config = *w.Config
@@ -51,7 +53,13 @@ func NewTrace(w *World) *Trace {
 	return t
 }
 
-func inGroup(group *string, name string) string { return show(group) + "/" + name }
+// inGroup gives a binding's key: no group and group 0 share a namespace.
+func inGroup(group *string, name string) string {
+	if id := or(group, "0"); id != "0" {
+		return id + "/" + name
+	}
+	return "/" + name
+}
 
 func (t *Trace) sessionTTL() int64  { return ttl(t.config.SessionTTLSeconds).Milliseconds() }
 func (t *Trace) responseTTL() int64 { return ttl(t.config.ResponseTTLSeconds).Milliseconds() }
@@ -129,6 +137,10 @@ func (t *Trace) dropUnfit(q *Request) {
 func (t *Trace) Apply(op *Op, released *Result) {
 	switch op.Op {
 	case OpRelease:
+		if !released.Acquired || t.released[op.SelectOp] {
+			return
+		}
+		t.released[op.SelectOp] = true
 		if a := t.accounts[*released.AccountID]; a.MaxConcurrency > 0 && !t.world.ConcurrencyDisabled {
 			a.inUse--
 		}

@@ -267,7 +267,11 @@ type MetricsSnapshot struct {
 	// The store is out of reach.
 	Degraded bool `protobuf:"varint,10,opt,name=degraded,proto3" json:"degraded,omitempty"`
 	// The policy profile in force.
-	Profile       string `protobuf:"bytes,11,opt,name=profile,proto3" json:"profile,omitempty"`
+	Profile string `protobuf:"bytes,11,opt,name=profile,proto3" json:"profile,omitempty"`
+	// RPCs that ended since the start, by method and code.
+	Rpcs []*RpcCount `protobuf:"bytes,12,rep,name=rpcs,proto3" json:"rpcs,omitempty"`
+	// Reported events since the start, by what they were and what became of them.
+	Reports       []*ReportCount `protobuf:"bytes,13,rep,name=reports,proto3" json:"reports,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -379,6 +383,166 @@ func (x *MetricsSnapshot) GetProfile() string {
 	return ""
 }
 
+func (x *MetricsSnapshot) GetRpcs() []*RpcCount {
+	if x != nil {
+		return x.Rpcs
+	}
+	return nil
+}
+
+func (x *MetricsSnapshot) GetReports() []*ReportCount {
+	if x != nil {
+		return x.Reports
+	}
+	return nil
+}
+
+// RpcCount counts RPCs of one method that ended with one code.
+type RpcCount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The full name, /package.Service/Method.
+	Method string `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
+	// The gRPC code by name, such as OK or INVALID_ARGUMENT.
+	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
+	// How many since the start.
+	Total uint64 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	// The sum of their durations.
+	Took          *durationpb.Duration `protobuf:"bytes,4,opt,name=took,proto3" json:"took,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RpcCount) Reset() {
+	*x = RpcCount{}
+	mi := &file_usher_v1_metrics_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RpcCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RpcCount) ProtoMessage() {}
+
+func (x *RpcCount) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_metrics_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RpcCount.ProtoReflect.Descriptor instead.
+func (*RpcCount) Descriptor() ([]byte, []int) {
+	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RpcCount) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *RpcCount) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *RpcCount) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *RpcCount) GetTook() *durationpb.Duration {
+	if x != nil {
+		return x.Took
+	}
+	return nil
+}
+
+// ReportCount counts events of one kind and end.
+type ReportCount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The event's field in ReportEvent: first_token, finished, released_unused or switched.
+	Event string `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
+	// The outcome of a finished; unset for others.
+	Outcome Outcome `protobuf:"varint,2,opt,name=outcome,proto3,enum=usher.v1.Outcome" json:"outcome,omitempty"`
+	// What became of it.
+	Status ReportStatus `protobuf:"varint,3,opt,name=status,proto3,enum=usher.v1.ReportStatus" json:"status,omitempty"`
+	// How many since the start.
+	Total         uint64 `protobuf:"varint,4,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportCount) Reset() {
+	*x = ReportCount{}
+	mi := &file_usher_v1_metrics_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportCount) ProtoMessage() {}
+
+func (x *ReportCount) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_metrics_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportCount.ProtoReflect.Descriptor instead.
+func (*ReportCount) Descriptor() ([]byte, []int) {
+	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ReportCount) GetEvent() string {
+	if x != nil {
+		return x.Event
+	}
+	return ""
+}
+
+func (x *ReportCount) GetOutcome() Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return Outcome_OUTCOME_UNSPECIFIED
+}
+
+func (x *ReportCount) GetStatus() ReportStatus {
+	if x != nil {
+		return x.Status
+	}
+	return ReportStatus_REPORT_STATUS_UNSPECIFIED
+}
+
+func (x *ReportCount) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
 // SchedulerTotals are the eleven figures of the reference, and what usher adds.
 type SchedulerTotals struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -414,7 +578,7 @@ type SchedulerTotals struct {
 
 func (x *SchedulerTotals) Reset() {
 	*x = SchedulerTotals{}
-	mi := &file_usher_v1_metrics_proto_msgTypes[5]
+	mi := &file_usher_v1_metrics_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -426,7 +590,7 @@ func (x *SchedulerTotals) String() string {
 func (*SchedulerTotals) ProtoMessage() {}
 
 func (x *SchedulerTotals) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_metrics_proto_msgTypes[5]
+	mi := &file_usher_v1_metrics_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -439,7 +603,7 @@ func (x *SchedulerTotals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SchedulerTotals.ProtoReflect.Descriptor instead.
 func (*SchedulerTotals) Descriptor() ([]byte, []int) {
-	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{5}
+	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SchedulerTotals) GetSelectTotal() uint64 {
@@ -550,7 +714,7 @@ type SelectCount struct {
 
 func (x *SelectCount) Reset() {
 	*x = SelectCount{}
-	mi := &file_usher_v1_metrics_proto_msgTypes[6]
+	mi := &file_usher_v1_metrics_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -562,7 +726,7 @@ func (x *SelectCount) String() string {
 func (*SelectCount) ProtoMessage() {}
 
 func (x *SelectCount) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_metrics_proto_msgTypes[6]
+	mi := &file_usher_v1_metrics_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -575,7 +739,7 @@ func (x *SelectCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelectCount.ProtoReflect.Descriptor instead.
 func (*SelectCount) Descriptor() ([]byte, []int) {
-	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{6}
+	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SelectCount) GetLayer() Layer {
@@ -627,7 +791,7 @@ type LatencyQuantiles struct {
 
 func (x *LatencyQuantiles) Reset() {
 	*x = LatencyQuantiles{}
-	mi := &file_usher_v1_metrics_proto_msgTypes[7]
+	mi := &file_usher_v1_metrics_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -639,7 +803,7 @@ func (x *LatencyQuantiles) String() string {
 func (*LatencyQuantiles) ProtoMessage() {}
 
 func (x *LatencyQuantiles) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_metrics_proto_msgTypes[7]
+	mi := &file_usher_v1_metrics_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -652,7 +816,7 @@ func (x *LatencyQuantiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatencyQuantiles.ProtoReflect.Descriptor instead.
 func (*LatencyQuantiles) Descriptor() ([]byte, []int) {
-	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{7}
+	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *LatencyQuantiles) GetCount() uint64 {
@@ -716,7 +880,7 @@ type ListDecisionsRequest struct {
 
 func (x *ListDecisionsRequest) Reset() {
 	*x = ListDecisionsRequest{}
-	mi := &file_usher_v1_metrics_proto_msgTypes[8]
+	mi := &file_usher_v1_metrics_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -728,7 +892,7 @@ func (x *ListDecisionsRequest) String() string {
 func (*ListDecisionsRequest) ProtoMessage() {}
 
 func (x *ListDecisionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_metrics_proto_msgTypes[8]
+	mi := &file_usher_v1_metrics_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -741,7 +905,7 @@ func (x *ListDecisionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDecisionsRequest.ProtoReflect.Descriptor instead.
 func (*ListDecisionsRequest) Descriptor() ([]byte, []int) {
-	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{8}
+	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListDecisionsRequest) GetGroup() string {
@@ -790,7 +954,7 @@ type ListDecisionsResponse struct {
 
 func (x *ListDecisionsResponse) Reset() {
 	*x = ListDecisionsResponse{}
-	mi := &file_usher_v1_metrics_proto_msgTypes[9]
+	mi := &file_usher_v1_metrics_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -802,7 +966,7 @@ func (x *ListDecisionsResponse) String() string {
 func (*ListDecisionsResponse) ProtoMessage() {}
 
 func (x *ListDecisionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_metrics_proto_msgTypes[9]
+	mi := &file_usher_v1_metrics_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -815,7 +979,7 @@ func (x *ListDecisionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDecisionsResponse.ProtoReflect.Descriptor instead.
 func (*ListDecisionsResponse) Descriptor() ([]byte, []int) {
-	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{9}
+	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListDecisionsResponse) GetDecisions() []*DecisionRecord {
@@ -862,7 +1026,7 @@ type DecisionRecord struct {
 
 func (x *DecisionRecord) Reset() {
 	*x = DecisionRecord{}
-	mi := &file_usher_v1_metrics_proto_msgTypes[10]
+	mi := &file_usher_v1_metrics_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -874,7 +1038,7 @@ func (x *DecisionRecord) String() string {
 func (*DecisionRecord) ProtoMessage() {}
 
 func (x *DecisionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_metrics_proto_msgTypes[10]
+	mi := &file_usher_v1_metrics_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -887,7 +1051,7 @@ func (x *DecisionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecisionRecord.ProtoReflect.Descriptor instead.
 func (*DecisionRecord) Descriptor() ([]byte, []int) {
-	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{10}
+	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DecisionRecord) GetAt() *timestamppb.Timestamp {
@@ -999,7 +1163,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_usher_v1_metrics_proto_msgTypes[11]
+	mi := &file_usher_v1_metrics_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1011,7 +1175,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_metrics_proto_msgTypes[11]
+	mi := &file_usher_v1_metrics_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1024,7 +1188,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{11}
+	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ExplainRequest) GetDecisionId() string {
@@ -1051,7 +1215,7 @@ type ExplainResponse struct {
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_usher_v1_metrics_proto_msgTypes[12]
+	mi := &file_usher_v1_metrics_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1063,7 +1227,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_metrics_proto_msgTypes[12]
+	mi := &file_usher_v1_metrics_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1076,7 +1240,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{12}
+	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ExplainResponse) GetRecord() *DecisionRecord {
@@ -1111,7 +1275,7 @@ var File_usher_v1_metrics_proto protoreflect.FileDescriptor
 
 const file_usher_v1_metrics_proto_rawDesc = "" +
 	"\n" +
-	"\x16usher/v1/metrics.proto\x12\busher.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16usher/v1/account.proto\x1a\x17usher/v1/decision.proto\x1a\x18usher/v1/scheduler.proto\"\x88\x01\n" +
+	"\x16usher/v1/metrics.proto\x12\busher.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16usher/v1/account.proto\x1a\x17usher/v1/decision.proto\x1a\x15usher/v1/report.proto\x1a\x18usher/v1/scheduler.proto\"\x88\x01\n" +
 	"\x14StreamMetricsRequest\x125\n" +
 	"\binterval\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\binterval\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\x12#\n" +
@@ -1123,7 +1287,7 @@ const file_usher_v1_metrics_proto_rawDesc = "" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12#\n" +
 	"\romit_accounts\x18\x02 \x01(\bR\fomitAccounts\"K\n" +
 	"\x12GetMetricsResponse\x125\n" +
-	"\bsnapshot\x18\x01 \x01(\v2\x19.usher.v1.MetricsSnapshotR\bsnapshot\"\xf5\x03\n" +
+	"\bsnapshot\x18\x01 \x01(\v2\x19.usher.v1.MetricsSnapshotR\bsnapshot\"\xce\x04\n" +
 	"\x0fMetricsSnapshot\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x121\n" +
 	"\x06uptime\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06uptime\x121\n" +
@@ -1137,7 +1301,19 @@ const file_usher_v1_metrics_proto_rawDesc = "" +
 	"\awaiting\x18\t \x01(\x04R\awaiting\x12\x1a\n" +
 	"\bdegraded\x18\n" +
 	" \x01(\bR\bdegraded\x12\x18\n" +
-	"\aprofile\x18\v \x01(\tR\aprofile\"\xf6\x05\n" +
+	"\aprofile\x18\v \x01(\tR\aprofile\x12&\n" +
+	"\x04rpcs\x18\f \x03(\v2\x12.usher.v1.RpcCountR\x04rpcs\x12/\n" +
+	"\areports\x18\r \x03(\v2\x15.usher.v1.ReportCountR\areports\"{\n" +
+	"\bRpcCount\x12\x16\n" +
+	"\x06method\x18\x01 \x01(\tR\x06method\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\tR\x04code\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x04R\x05total\x12-\n" +
+	"\x04took\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x04took\"\x96\x01\n" +
+	"\vReportCount\x12\x14\n" +
+	"\x05event\x18\x01 \x01(\tR\x05event\x12+\n" +
+	"\aoutcome\x18\x02 \x01(\x0e2\x11.usher.v1.OutcomeR\aoutcome\x12.\n" +
+	"\x06status\x18\x03 \x01(\x0e2\x16.usher.v1.ReportStatusR\x06status\x12\x14\n" +
+	"\x05total\x18\x04 \x01(\x04R\x05total\"\xf6\x05\n" +
 	"\x0fSchedulerTotals\x12!\n" +
 	"\fselect_total\x18\x01 \x01(\x04R\vselectTotal\x129\n" +
 	"\x19sticky_previous_hit_total\x18\x02 \x01(\x04R\x16stickyPreviousHitTotal\x127\n" +
@@ -1220,78 +1396,87 @@ func file_usher_v1_metrics_proto_rawDescGZIP() []byte {
 	return file_usher_v1_metrics_proto_rawDescData
 }
 
-var file_usher_v1_metrics_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_usher_v1_metrics_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_usher_v1_metrics_proto_goTypes = []any{
 	(*StreamMetricsRequest)(nil),  // 0: usher.v1.StreamMetricsRequest
 	(*StreamMetricsResponse)(nil), // 1: usher.v1.StreamMetricsResponse
 	(*GetMetricsRequest)(nil),     // 2: usher.v1.GetMetricsRequest
 	(*GetMetricsResponse)(nil),    // 3: usher.v1.GetMetricsResponse
 	(*MetricsSnapshot)(nil),       // 4: usher.v1.MetricsSnapshot
-	(*SchedulerTotals)(nil),       // 5: usher.v1.SchedulerTotals
-	(*SelectCount)(nil),           // 6: usher.v1.SelectCount
-	(*LatencyQuantiles)(nil),      // 7: usher.v1.LatencyQuantiles
-	(*ListDecisionsRequest)(nil),  // 8: usher.v1.ListDecisionsRequest
-	(*ListDecisionsResponse)(nil), // 9: usher.v1.ListDecisionsResponse
-	(*DecisionRecord)(nil),        // 10: usher.v1.DecisionRecord
-	(*ExplainRequest)(nil),        // 11: usher.v1.ExplainRequest
-	(*ExplainResponse)(nil),       // 12: usher.v1.ExplainResponse
-	(*durationpb.Duration)(nil),   // 13: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
-	(*AccountSnapshot)(nil),       // 15: usher.v1.AccountSnapshot
-	(Layer)(0),                    // 16: usher.v1.Layer
-	(DecisionOutcome)(0),          // 17: usher.v1.DecisionOutcome
-	(RefusalReason)(0),            // 18: usher.v1.RefusalReason
-	(*Decision)(nil),              // 19: usher.v1.Decision
-	(Transport)(0),                // 20: usher.v1.Transport
-	(*LinePlace)(nil),             // 21: usher.v1.LinePlace
-	(*Weights)(nil),               // 22: usher.v1.Weights
+	(*RpcCount)(nil),              // 5: usher.v1.RpcCount
+	(*ReportCount)(nil),           // 6: usher.v1.ReportCount
+	(*SchedulerTotals)(nil),       // 7: usher.v1.SchedulerTotals
+	(*SelectCount)(nil),           // 8: usher.v1.SelectCount
+	(*LatencyQuantiles)(nil),      // 9: usher.v1.LatencyQuantiles
+	(*ListDecisionsRequest)(nil),  // 10: usher.v1.ListDecisionsRequest
+	(*ListDecisionsResponse)(nil), // 11: usher.v1.ListDecisionsResponse
+	(*DecisionRecord)(nil),        // 12: usher.v1.DecisionRecord
+	(*ExplainRequest)(nil),        // 13: usher.v1.ExplainRequest
+	(*ExplainResponse)(nil),       // 14: usher.v1.ExplainResponse
+	(*durationpb.Duration)(nil),   // 15: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(*AccountSnapshot)(nil),       // 17: usher.v1.AccountSnapshot
+	(Outcome)(0),                  // 18: usher.v1.Outcome
+	(ReportStatus)(0),             // 19: usher.v1.ReportStatus
+	(Layer)(0),                    // 20: usher.v1.Layer
+	(DecisionOutcome)(0),          // 21: usher.v1.DecisionOutcome
+	(RefusalReason)(0),            // 22: usher.v1.RefusalReason
+	(*Decision)(nil),              // 23: usher.v1.Decision
+	(Transport)(0),                // 24: usher.v1.Transport
+	(*LinePlace)(nil),             // 25: usher.v1.LinePlace
+	(*Weights)(nil),               // 26: usher.v1.Weights
 }
 var file_usher_v1_metrics_proto_depIdxs = []int32{
-	13, // 0: usher.v1.StreamMetricsRequest.interval:type_name -> google.protobuf.Duration
+	15, // 0: usher.v1.StreamMetricsRequest.interval:type_name -> google.protobuf.Duration
 	4,  // 1: usher.v1.StreamMetricsResponse.snapshot:type_name -> usher.v1.MetricsSnapshot
 	4,  // 2: usher.v1.GetMetricsResponse.snapshot:type_name -> usher.v1.MetricsSnapshot
-	14, // 3: usher.v1.MetricsSnapshot.at:type_name -> google.protobuf.Timestamp
-	13, // 4: usher.v1.MetricsSnapshot.uptime:type_name -> google.protobuf.Duration
-	5,  // 5: usher.v1.MetricsSnapshot.totals:type_name -> usher.v1.SchedulerTotals
-	6,  // 6: usher.v1.MetricsSnapshot.selects:type_name -> usher.v1.SelectCount
-	7,  // 7: usher.v1.MetricsSnapshot.decision_latency:type_name -> usher.v1.LatencyQuantiles
-	15, // 8: usher.v1.MetricsSnapshot.accounts:type_name -> usher.v1.AccountSnapshot
-	13, // 9: usher.v1.SchedulerTotals.scheduler_latency_total:type_name -> google.protobuf.Duration
-	13, // 10: usher.v1.SchedulerTotals.scheduler_latency_avg:type_name -> google.protobuf.Duration
-	13, // 11: usher.v1.SchedulerTotals.answered_latency_avg:type_name -> google.protobuf.Duration
-	16, // 12: usher.v1.SelectCount.layer:type_name -> usher.v1.Layer
-	17, // 13: usher.v1.SelectCount.outcome:type_name -> usher.v1.DecisionOutcome
-	18, // 14: usher.v1.SelectCount.refusal_reason:type_name -> usher.v1.RefusalReason
-	13, // 15: usher.v1.LatencyQuantiles.p50:type_name -> google.protobuf.Duration
-	13, // 16: usher.v1.LatencyQuantiles.p90:type_name -> google.protobuf.Duration
-	13, // 17: usher.v1.LatencyQuantiles.p99:type_name -> google.protobuf.Duration
-	13, // 18: usher.v1.LatencyQuantiles.p999:type_name -> google.protobuf.Duration
-	13, // 19: usher.v1.LatencyQuantiles.max:type_name -> google.protobuf.Duration
-	16, // 20: usher.v1.ListDecisionsRequest.layer:type_name -> usher.v1.Layer
-	17, // 21: usher.v1.ListDecisionsRequest.outcome:type_name -> usher.v1.DecisionOutcome
-	10, // 22: usher.v1.ListDecisionsResponse.decisions:type_name -> usher.v1.DecisionRecord
-	14, // 23: usher.v1.DecisionRecord.at:type_name -> google.protobuf.Timestamp
-	19, // 24: usher.v1.DecisionRecord.decision:type_name -> usher.v1.Decision
-	17, // 25: usher.v1.DecisionRecord.outcome:type_name -> usher.v1.DecisionOutcome
-	18, // 26: usher.v1.DecisionRecord.refusal_reason:type_name -> usher.v1.RefusalReason
-	20, // 27: usher.v1.DecisionRecord.required_transport:type_name -> usher.v1.Transport
-	13, // 28: usher.v1.DecisionRecord.time_in_line:type_name -> google.protobuf.Duration
-	21, // 29: usher.v1.DecisionRecord.line:type_name -> usher.v1.LinePlace
-	10, // 30: usher.v1.ExplainResponse.record:type_name -> usher.v1.DecisionRecord
-	22, // 31: usher.v1.ExplainResponse.weights:type_name -> usher.v1.Weights
-	0,  // 32: usher.v1.MetricsService.StreamMetrics:input_type -> usher.v1.StreamMetricsRequest
-	2,  // 33: usher.v1.MetricsService.GetMetrics:input_type -> usher.v1.GetMetricsRequest
-	8,  // 34: usher.v1.MetricsService.ListDecisions:input_type -> usher.v1.ListDecisionsRequest
-	11, // 35: usher.v1.MetricsService.Explain:input_type -> usher.v1.ExplainRequest
-	1,  // 36: usher.v1.MetricsService.StreamMetrics:output_type -> usher.v1.StreamMetricsResponse
-	3,  // 37: usher.v1.MetricsService.GetMetrics:output_type -> usher.v1.GetMetricsResponse
-	9,  // 38: usher.v1.MetricsService.ListDecisions:output_type -> usher.v1.ListDecisionsResponse
-	12, // 39: usher.v1.MetricsService.Explain:output_type -> usher.v1.ExplainResponse
-	36, // [36:40] is the sub-list for method output_type
-	32, // [32:36] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	16, // 3: usher.v1.MetricsSnapshot.at:type_name -> google.protobuf.Timestamp
+	15, // 4: usher.v1.MetricsSnapshot.uptime:type_name -> google.protobuf.Duration
+	7,  // 5: usher.v1.MetricsSnapshot.totals:type_name -> usher.v1.SchedulerTotals
+	8,  // 6: usher.v1.MetricsSnapshot.selects:type_name -> usher.v1.SelectCount
+	9,  // 7: usher.v1.MetricsSnapshot.decision_latency:type_name -> usher.v1.LatencyQuantiles
+	17, // 8: usher.v1.MetricsSnapshot.accounts:type_name -> usher.v1.AccountSnapshot
+	5,  // 9: usher.v1.MetricsSnapshot.rpcs:type_name -> usher.v1.RpcCount
+	6,  // 10: usher.v1.MetricsSnapshot.reports:type_name -> usher.v1.ReportCount
+	15, // 11: usher.v1.RpcCount.took:type_name -> google.protobuf.Duration
+	18, // 12: usher.v1.ReportCount.outcome:type_name -> usher.v1.Outcome
+	19, // 13: usher.v1.ReportCount.status:type_name -> usher.v1.ReportStatus
+	15, // 14: usher.v1.SchedulerTotals.scheduler_latency_total:type_name -> google.protobuf.Duration
+	15, // 15: usher.v1.SchedulerTotals.scheduler_latency_avg:type_name -> google.protobuf.Duration
+	15, // 16: usher.v1.SchedulerTotals.answered_latency_avg:type_name -> google.protobuf.Duration
+	20, // 17: usher.v1.SelectCount.layer:type_name -> usher.v1.Layer
+	21, // 18: usher.v1.SelectCount.outcome:type_name -> usher.v1.DecisionOutcome
+	22, // 19: usher.v1.SelectCount.refusal_reason:type_name -> usher.v1.RefusalReason
+	15, // 20: usher.v1.LatencyQuantiles.p50:type_name -> google.protobuf.Duration
+	15, // 21: usher.v1.LatencyQuantiles.p90:type_name -> google.protobuf.Duration
+	15, // 22: usher.v1.LatencyQuantiles.p99:type_name -> google.protobuf.Duration
+	15, // 23: usher.v1.LatencyQuantiles.p999:type_name -> google.protobuf.Duration
+	15, // 24: usher.v1.LatencyQuantiles.max:type_name -> google.protobuf.Duration
+	20, // 25: usher.v1.ListDecisionsRequest.layer:type_name -> usher.v1.Layer
+	21, // 26: usher.v1.ListDecisionsRequest.outcome:type_name -> usher.v1.DecisionOutcome
+	12, // 27: usher.v1.ListDecisionsResponse.decisions:type_name -> usher.v1.DecisionRecord
+	16, // 28: usher.v1.DecisionRecord.at:type_name -> google.protobuf.Timestamp
+	23, // 29: usher.v1.DecisionRecord.decision:type_name -> usher.v1.Decision
+	21, // 30: usher.v1.DecisionRecord.outcome:type_name -> usher.v1.DecisionOutcome
+	22, // 31: usher.v1.DecisionRecord.refusal_reason:type_name -> usher.v1.RefusalReason
+	24, // 32: usher.v1.DecisionRecord.required_transport:type_name -> usher.v1.Transport
+	15, // 33: usher.v1.DecisionRecord.time_in_line:type_name -> google.protobuf.Duration
+	25, // 34: usher.v1.DecisionRecord.line:type_name -> usher.v1.LinePlace
+	12, // 35: usher.v1.ExplainResponse.record:type_name -> usher.v1.DecisionRecord
+	26, // 36: usher.v1.ExplainResponse.weights:type_name -> usher.v1.Weights
+	0,  // 37: usher.v1.MetricsService.StreamMetrics:input_type -> usher.v1.StreamMetricsRequest
+	2,  // 38: usher.v1.MetricsService.GetMetrics:input_type -> usher.v1.GetMetricsRequest
+	10, // 39: usher.v1.MetricsService.ListDecisions:input_type -> usher.v1.ListDecisionsRequest
+	13, // 40: usher.v1.MetricsService.Explain:input_type -> usher.v1.ExplainRequest
+	1,  // 41: usher.v1.MetricsService.StreamMetrics:output_type -> usher.v1.StreamMetricsResponse
+	3,  // 42: usher.v1.MetricsService.GetMetrics:output_type -> usher.v1.GetMetricsResponse
+	11, // 43: usher.v1.MetricsService.ListDecisions:output_type -> usher.v1.ListDecisionsResponse
+	14, // 44: usher.v1.MetricsService.Explain:output_type -> usher.v1.ExplainResponse
+	41, // [41:45] is the sub-list for method output_type
+	37, // [37:41] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_usher_v1_metrics_proto_init() }
@@ -1301,6 +1486,7 @@ func file_usher_v1_metrics_proto_init() {
 	}
 	file_usher_v1_account_proto_init()
 	file_usher_v1_decision_proto_init()
+	file_usher_v1_report_proto_init()
 	file_usher_v1_scheduler_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1308,7 +1494,7 @@ func file_usher_v1_metrics_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_usher_v1_metrics_proto_rawDesc), len(file_usher_v1_metrics_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

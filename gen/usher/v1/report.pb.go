@@ -668,7 +668,7 @@ func (*ReportEvent_Switched) isReportEvent_Event() {}
 type FirstToken struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// From sending the request upstream to its first token; time stood in line does not belong to it.
-	// Must not be negative; 0 or unset is no sample.
+	// From 0 to 24 h; 0 or unset is no sample.
 	TimeToFirstToken *durationpb.Duration `protobuf:"bytes,1,opt,name=time_to_first_token,json=timeToFirstToken,proto3" json:"time_to_first_token,omitempty"`
 	// The id of the response, at most 512 bytes, trimmed: bound to the account at once. Blank binds nothing.
 	ResponseId    string `protobuf:"bytes,2,opt,name=response_id,json=responseId,proto3" json:"response_id,omitempty"`
@@ -1611,12 +1611,12 @@ type ReportStreamResponse_Ack struct {
 }
 
 type ReportStreamResponse_LeaseLost struct {
-	// A lease ended without the owner's doing.
+	// A lease ended without the owner's doing. Not built yet: never sent.
 	LeaseLost *LeaseLost `protobuf:"bytes,3,opt,name=lease_lost,json=leaseLost,proto3,oneof"`
 }
 
 type ReportStreamResponse_AccountState struct {
-	// An account changed: stop using it, or use it again.
+	// An account changed: stop using it, or use it again. Not built yet: never sent.
 	AccountState *AccountStateChange `protobuf:"bytes,4,opt,name=account_state,json=accountState,proto3,oneof"`
 }
 

@@ -257,8 +257,8 @@ type SelectRequest struct {
 	// How many next choices to name, 0 to 16.
 	Alternates uint32 `protobuf:"varint,16,opt,name=alternates,proto3" json:"alternates,omitempty"`
 	// Events applied first, at most 64, also when nothing is selected. An invalid or unimplemented one refuses the whole
-	// call and nothing is applied; when the Select fails afterwards (REQUEST_RELEASED, the store), they were
-	// applied and only their results are lost.
+	// call and nothing is applied, as does a server that drains; when the Select fails afterwards
+	// (REQUEST_RELEASED, the store), they were applied and only their results are lost.
 	Reports       []*ReportEvent `protobuf:"bytes,17,rep,name=reports,proto3" json:"reports,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -544,7 +544,8 @@ type Selection struct {
 	AccountType string `protobuf:"bytes,2,opt,name=account_type,json=accountType,proto3" json:"account_type,omitempty"`
 	// The account's provider, a free label.
 	Provider string `protobuf:"bytes,3,opt,name=provider,proto3" json:"provider,omitempty"`
-	// The model to ask the upstream for, after the account's mapping; blank when the request named none.
+	// The model to ask the upstream for, after the account's mapping. A request that named no model gets blank,
+	// unless the mapping has an entry for that: "" or "*".
 	UpstreamModel string `protobuf:"bytes,4,opt,name=upstream_model,json=upstreamModel,proto3" json:"upstream_model,omitempty"`
 	// The right to the slot: report, renew and release with it, through any replica. Opaque, at most 1 KiB;
 	// blank in a dry run.

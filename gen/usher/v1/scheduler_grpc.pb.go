@@ -40,7 +40,7 @@ type SchedulerServiceClient interface {
 	Select(ctx context.Context, in *SelectRequest, opts ...grpc.CallOption) (*SelectResponse, error)
 	// Report tells what happened to leased requests. Idempotent.
 	Report(ctx context.Context, in *ReportRequest, opts ...grpc.CallOption) (*ReportResponse, error)
-	// ReportStream is Report as one long-lived stream per owner: cheaper, and told about lost leases.
+	// ReportStream is Report as one long-lived stream per owner, and cheaper.
 	ReportStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ReportStreamRequest, ReportStreamResponse], error)
 	// Renew extends leases, for clients without a stream. Idempotent.
 	Renew(ctx context.Context, in *RenewRequest, opts ...grpc.CallOption) (*RenewResponse, error)
@@ -112,7 +112,7 @@ type SchedulerServiceServer interface {
 	Select(context.Context, *SelectRequest) (*SelectResponse, error)
 	// Report tells what happened to leased requests. Idempotent.
 	Report(context.Context, *ReportRequest) (*ReportResponse, error)
-	// ReportStream is Report as one long-lived stream per owner: cheaper, and told about lost leases.
+	// ReportStream is Report as one long-lived stream per owner, and cheaper.
 	ReportStream(grpc.BidiStreamingServer[ReportStreamRequest, ReportStreamResponse]) error
 	// Renew extends leases, for clients without a stream. Idempotent.
 	Renew(context.Context, *RenewRequest) (*RenewResponse, error)
