@@ -9,12 +9,15 @@ GOLANGCI := go tool -modfile=tools/lint.mod golangci-lint
 GOFUMPT  := go tool -modfile=tools/lint.mod gofumpt
 STAT     := go tool -modfile=tools/bench.mod benchstat
 
-VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-SOAK       ?= 60s
-SOAK_LIMIT ?= 15m
-FUZZTIME   ?= 10s
-BENCH      ?= .
-COUNT      ?= 1
+VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+SOAK         ?= 60s
+SOAK_LIMIT   ?= 15m
+OPS          ?= 2000000
+STRESS_LIMIT ?= 60m
+FUZZTIME     ?= 10s
+BENCH        ?= .
+COUNT        ?= 1
+DIR          ?=
 
 # What the proto files may not break: main's last commit, and the last release.
 MAIN     ?= main
@@ -24,13 +27,14 @@ RELEASE  ?= $(shell git describe --tags --abbrev=0 --match 'v*' 2>/dev/null)
 GENERATED := gen docs
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race lint laws generate verify breaking bench benchstat soak fuzz clients all clean
+.PHONY: help run build test race lint laws generate verify breaking conformance bench benchstat soak stress fuzz clients all clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: ## serve a demo pool on this machine
-	go run ./cmd/usher serve --demo
+# exec, so that what ends make ends usher.
+run: build ## serve a demo pool on this machine
+	@exec bin/usher serve --demo
 
 build: ## build one static binary, bin/usher
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/usher ./cmd/usher
@@ -70,6 +74,10 @@ breaking: ## compare the proto files with main's last commit and the last releas
 	  else echo "buf breaking: no proto files in $$ref"; fi; \
 	done
 
+conformance: ## replay the recorded cases; DIR=/abs/path for others than the project's own
+	@USHER_CONFORMANCE_DIR='$(DIR)' go test ./core/... -run '^TestConformance$$' -count=1 -v 2>&1 | \
+	  grep -vE '^(=== RUN|--- PASS|PASS$$|ok  |\?   |testing: warning: no tests to run)'
+
 bench: ## run the benchmarks; BENCH=regexp COUNT=n, result in bin/bench.txt
 	@mkdir -p bin
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./... | tee bin/bench.txt
@@ -79,6 +87,12 @@ benchstat: ## compare bin/old.txt with bin/bench.txt
 
 soak: ## run the soak tests for SOAK (60s)
 	USHER_SOAK=$(SOAK) go test ./cmd/... -run 'TestSoak' -count=1 -v -timeout $(SOAK_LIMIT)
+
+# In the first half the detector watches core and its clients, in the second a whole
+# usher; its clients there are not watched, which leaves the machine to the usher.
+stress: ## do OPS (2000000) operations in core and again over cut connections, under the race detector
+	USHER_MIXED_OPS=$(OPS) CGO_ENABLED=1 go test -race ./core -run '^TestMixedOperations$$' -count=1 -v -timeout $(STRESS_LIMIT)
+	USHER_SOAK_OPS=$(OPS) USHER_RACE_BINARY=1 CGO_ENABLED=1 go test ./cmd/usher -run '^TestSoak$$' -count=1 -v -timeout $(STRESS_LIMIT)
 
 fuzz: ## run each fuzz target for FUZZTIME (10s)
 	@set -e; for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -r -n1 dirname | sort -u); do \

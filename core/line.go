@@ -190,7 +190,7 @@ func (l *line) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
-	for w := range l.all { // each is told the same
+	for w := range l.all { // order-free: each is told the same
 		l.out(w)
 		w.done <- served{err: errNotServing}
 	}

@@ -35,6 +35,15 @@ func TestConfigCommands(t *testing.T) {
 			t.Errorf("%q is not in %s", want, stderr)
 		}
 	}
+	open := file(t, "accounts: []\nserver:\n  listen:\n    - 127.0.0.1:7411\n    - 0.0.0.0:7411\n")
+	if _, stderr, code := usher(t, "config", "check", open); code != 1 || !strings.Contains(stderr, open+":5: server.listen[1]: ") ||
+		!strings.Contains(stderr, "serve --insecure") || strings.Contains(stderr, ":4:") {
+		t.Errorf("open to others: exit code %d, %s", code, stderr)
+	}
+	allowed := file(t, "accounts: []\nserver: {listen: ['0.0.0.0:7411', ':0'], insecure: true}\n")
+	if _, stderr, code := usher(t, "config", "check", allowed); code != 0 {
+		t.Errorf("open on purpose: exit code %d, %s", code, stderr)
+	}
 	if _, stderr, code := usher(t, "config", "check", filepath.Join(t.TempDir(), "none.yaml")); code != 1 || !strings.Contains(stderr, "no such file") {
 		t.Errorf("missing: exit code %d, %s", code, stderr)
 	}

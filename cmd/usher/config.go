@@ -19,7 +19,8 @@ type configCheckCmd struct {
 
 // Help is shown by --help.
 func (configCheckCmd) Help() string {
-	return `Each mistake is told as file:line: field: what is wrong and what is allowed. Nothing is started.
+	return `Each mistake is told as file:line: field: what is wrong and what is allowed. Nothing is started. An address that other
+machines reach is one unless the file says server.insecure: true; serve --insecure would allow it.
 
 Exit codes: 0 the file is valid, 1 it is not.
 
@@ -30,7 +31,7 @@ Example:
 
 // Run checks, and says in one line what the file holds.
 func (c *configCheckCmd) Run(std cli.IO) error {
-	read, err := config.Load(c.File)
+	read, err := config.Check(c.File)
 	if err != nil {
 		return err
 	}

@@ -56,7 +56,7 @@ func (c *serveCmd) Validate() error {
 	case !c.DemoTraffic && !c.Demo:
 		return errors.New("--no-demo-traffic is for --demo")
 	case c.DrainTimeout != nil && *c.DrainTimeout < 0:
-		return fmt.Errorf("--drain-timeout is %s: give 0s or more", *c.DrainTimeout)
+		return errors.New("--drain-timeout is below 0: give 0s or more")
 	}
 	for _, address := range c.Listen {
 		if err := config.CheckAddress(address); err != nil {

@@ -118,6 +118,7 @@ import (
 		"store/memstore/secret.go":               "package memstore\n\nimport _ \"crypto/rand\"\n",
 		"store/storetest/redistest/real.go":      "package redistest\n\nimport \"time\"\n\nfunc wait() { time.Sleep(1) }\n",
 		"server/server.go":                       "package server\n\nimport (\n\t_ \"google.golang.org/grpc\"\n\t_ \"usher.internal/core\"\n\t_ \"usher.internal/gen/usher/v1\"\n)\n",
+		"server/timer_test.go":                   "package server\n\nimport (\n\t\"testing/synctest\"\n\t\"time\"\n)\n\nfunc f() { synctest.Test(nil, nil); <-time.After(1) }\n",
 		"gen/usher/v1/long.pb.go":                "package usherv1\n\nfunc init() { panic(1) }\n" + strings.Repeat("\n", 500),
 		"cmd/internal/app/app.go":                "package app\n\nimport (\n\t_ \"usher.internal/server\"\n\t_ \"usher.internal/store/memstore\"\n)\n",
 		"cmd/usher/main.go":                      "package main\n\nimport \"os\"\n\nfunc main() { os.Exit(0) }\n",

@@ -31,7 +31,7 @@ func (c Client) dial() (*grpc.ClientConn, error) {
 		return nil, usagef("--address is blank: give HOST:PORT or unix:///PATH")
 	}
 	if c.Timeout <= 0 {
-		return nil, usagef("--timeout is %s: give a time above 0", c.Timeout)
+		return nil, usagef("--timeout is %s: give a time above 0", brief(c.Timeout))
 	}
 	// An usher stands beside its clients: a proxy for the outside world is of no use on the way to it.
 	conn, err := grpc.NewClient(c.Address, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy())
@@ -61,31 +61,51 @@ func (c Client) worded(err error) error {
 		return err
 	}
 	var b strings.Builder
-	switch s.Code() {
-	case codes.Unavailable:
-		fmt.Fprintf(&b, "no usher answers at %s: %s", c.Address, clean(s.Message()))
-	case codes.DeadlineExceeded:
-		fmt.Fprintf(&b, "no answer from %s within %s", c.Address, c.Timeout)
+	code, reason, said := s.Code(), reasonOf(s), told(s.Message())
+	switch {
+	case code == codes.Unavailable && (reason == "DRAINING" || reason == "CLOSED"):
+		fmt.Fprintf(&b, "the usher at %s is stopping: %s", c.Address, said)
+	case code == codes.Unavailable && reason == "STORE_UNAVAILABLE":
+		fmt.Fprintf(&b, "the usher at %s has lost its store: %s", c.Address, said)
+	case code == codes.Unavailable:
+		fmt.Fprintf(&b, "no usher answers at %s: %s", c.Address, said)
+	case code == codes.DeadlineExceeded:
+		fmt.Fprintf(&b, "no answer from %s within %s", c.Address, brief(c.Timeout))
 	default:
-		fmt.Fprintf(&b, "%s: %s", s.Code(), clean(s.Message()))
+		fmt.Fprintf(&b, "%s: %s", code, said)
 	}
 	for _, d := range s.Details() {
-		writeDetail(&b, d)
+		writeDetail(&b, d, s)
 	}
-	if s.Code() == codes.Unavailable {
+	if code == codes.Unavailable && reason == "" {
 		b.WriteString("\n  start one with: usher serve --demo; or name another with --address or USHER_ADDRESS")
 	}
 	return &wordedError{text: b.String(), cause: err}
 }
 
-func writeDetail(b *strings.Builder, detail any) {
+// reasonOf is why an usher failed a call; blank when no usher said so.
+func reasonOf(s *status.Status) string {
+	for _, d := range s.Details() {
+		if info, ok := d.(*errdetails.ErrorInfo); ok {
+			return info.GetReason()
+		}
+	}
+	return ""
+}
+
+// writeDetail adds what the status does not say in its code and message already.
+func writeDetail(b *strings.Builder, detail any, s *status.Status) {
 	switch d := detail.(type) {
 	case *errdetails.BadRequest:
 		for _, v := range d.GetFieldViolations() {
-			fmt.Fprintf(b, "\n  %s: %s", clean(v.GetField()), clean(v.GetDescription()))
+			if text := v.GetField() + ": " + v.GetDescription(); !strings.HasPrefix(s.Message(), text) {
+				fmt.Fprintf(b, "\n  %s", told(text))
+			}
 		}
 	case *errdetails.ErrorInfo:
-		fmt.Fprintf(b, "\n  reason: %s", clean(d.GetReason()))
+		if !strings.EqualFold(strings.ReplaceAll(d.GetReason(), "_", ""), s.Code().String()) {
+			fmt.Fprintf(b, "\n  reason: %s", clean(d.GetReason()))
+		}
 	case *errdetails.RetryInfo:
 		fmt.Fprintf(b, "\n  try again in %s", brief(d.GetRetryDelay().AsDuration()))
 	}

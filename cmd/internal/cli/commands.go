@@ -83,7 +83,7 @@ func Exit(w io.Writer, err error) int {
 	case errors.As(err, &status):
 		return status.Code
 	case errors.As(err, &parse), errors.As(err, &usage):
-		fmt.Fprintf(w, "usher: %v\nusher: --help after a command shows its flags, with an example\n", err)
+		fmt.Fprintf(w, "usher: %s\nusher: --help after a command shows its flags, with an example\n", withNearGuesses(err.Error()))
 		return exitUsage
 	default:
 		fmt.Fprintf(w, "usher: %v\n", err)

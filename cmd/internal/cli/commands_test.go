@@ -15,6 +15,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -127,6 +128,8 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 		{"explain"},
 		{"explain", "d-1", "--list"},
 		{"explain", "--list", "--layer", "cake"},
+		{"explain", "--list", "--limit", "0"},
+		{"explain", "--list", "--limit", "1001"},
 		{"load", "--address", "192.0.2.1:7411"},
 		{"load", "--address", "usher.example:7411"},
 		{"load", "--echo", "--allow-remote", "--address", "192.0.2.1:7411"},
@@ -135,6 +138,8 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 		{"load", "--rate", "-1"},
 		{"load", "--echo", "--rounds", "4"},
 		{"load", "--callers", "-2"},
+		{"load", "--callers", "0"},
+		{"load", "--callers", "100001"},
 		{"load", "--sticky-share", "1.5"},
 		{"load", "--connections", "0"},
 		{"load", "--wait", "5s", "--timeout", "5s"},
@@ -142,6 +147,64 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 	} {
 		if r := run(t, args...); r.code != exitUsage || r.err == "" || r.out != "" {
 			t.Errorf("%v: %+v", args, r)
+		}
+	}
+}
+
+// failure is a call's error as an usher words it.
+func failure(t *testing.T, code codes.Code, text string, details ...protoadapt.MessageV1) error {
+	t.Helper()
+	s, err := status.New(code, text).WithDetails(details...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Err()
+}
+
+func TestFailuresAreToldOnce(t *testing.T) {
+	info := func(reason string) *errdetails.ErrorInfo {
+		return &errdetails.ErrorInfo{Reason: reason, Domain: "usher"}
+	}
+	violation := func(field, text string) *errdetails.BadRequest_FieldViolation {
+		return &errdetails.BadRequest_FieldViolation{Field: field, Description: text}
+	}
+	retry := &errdetails.RetryInfo{RetryDelay: durationpb.New(time.Second)}
+	bad := &errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{
+		violation("lease_ttl", "must be from 1s to 24h0m0s"), violation("model", "has more than 128 bytes"),
+	}}
+	c := Client{Address: "here", Timeout: 24 * time.Hour}
+	for _, row := range []struct {
+		err  error
+		want string
+	}{
+		{
+			failure(t, codes.Unavailable, "the server is draining", info("DRAINING"), retry),
+			"the usher at here is stopping: the server is draining\n  reason: DRAINING\n  try again in 1s",
+		},
+		{failure(t, codes.Unavailable, "closed", info("CLOSED")), "the usher at here is stopping: closed\n  reason: CLOSED"},
+		{
+			failure(t, codes.Unavailable, "the store cannot be reached", info("STORE_UNAVAILABLE"), retry),
+			"the usher at here has lost its store: the store cannot be reached\n  reason: STORE_UNAVAILABLE\n  try again in 1s",
+		},
+		{
+			failure(t, codes.InvalidArgument, "lease_ttl: must be from 1s to 24h0m0s (and 1 more)", bad, info("INVALID_ARGUMENT")),
+			"InvalidArgument: lease_ttl: must be from 1s to 24h (and 1 more)\n  model: has more than 128 bytes",
+		},
+		{failure(t, codes.DeadlineExceeded, "late"), "no answer from here within 24h"},
+		{failure(t, codes.NotFound, "nothing", info("DECISION_UNKNOWN")), "NotFound: nothing\n  reason: DECISION_UNKNOWN"},
+	} {
+		if got := c.worded(row.err).Error(); got != row.want {
+			t.Errorf("got\n%s\nwant\n%s", got, row.want)
+		}
+	}
+}
+
+func TestUnknownCommandsAreGuessedWhenNear(t *testing.T) {
+	for typed, guess := range map[string]string{"selct": "select", "tpo": "top", "expl": "explain", "cp": "", "x": "", "lod": "load"} {
+		r := run(t, typed)
+		guessed := strings.Contains(r.err, "did you mean")
+		if r.code != exitUsage || guessed != (guess != "") || guess != "" && !strings.Contains(r.err, `"`+guess+`"`) {
+			t.Errorf("%s: %+v", typed, r)
 		}
 	}
 }

@@ -23,6 +23,8 @@ type ExplainCmd struct {
 	Client
 }
 
+const maxDecisions = 1000
+
 // Help is shown by --help.
 func (ExplainCmd) Help() string {
 	return `An usher keeps its most recent decisions, each on the replica that made it. For a question about now, use
@@ -61,6 +63,9 @@ func (c *ExplainCmd) Run(ctx context.Context, std IO) error {
 }
 
 func (c *ExplainCmd) list(ctx context.Context, std IO) error {
+	if c.Limit < 1 || c.Limit > maxDecisions {
+		return usagef("--limit is %d: give 1 to %d", c.Limit, maxDecisions)
+	}
 	layer, err := valueOf(usherv1.Layer(0).Descriptor(), c.Layer)
 	if err != nil {
 		return usagef("--layer: %v", err)

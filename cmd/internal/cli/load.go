@@ -15,7 +15,7 @@ import (
 
 // LoadCmd generates load and measures.
 type LoadCmd struct {
-	Callers     int           `help:"Closed loop: callers at once, each with one pair under way. With --rate, the most pairs under way. Unset means 64, or 1024 with --rate." placeholder:"N"`
+	Callers     *int          `help:"Closed loop: callers at once, each with one pair under way. With --rate, the most pairs under way. Unset means 64, or 1024 with --rate." placeholder:"N"`
 	Rate        float64       `help:"Open loop: start so many pairs each second, whether or not earlier ones have ended." placeholder:"N"`
 	Arrivals    string        `help:"With --rate, how the starts are spaced: poisson or fixed; ${default} unless set." enum:"poisson,fixed" default:"poisson" placeholder:"KIND"`
 	Duration    time.Duration `help:"Time under load in all, at most 1h, divided among the rounds; the echo has as much again; ${default} unless set." default:"10s" placeholder:"DURATION"`
@@ -84,23 +84,18 @@ func (c *LoadCmd) Run(ctx context.Context, std IO) error {
 }
 
 func (c *LoadCmd) check() error {
-	if c.Callers == 0 {
-		c.Callers = 64
-		if c.Rate > 0 {
-			c.Callers = 1024
-		}
-	}
+	callers := c.callers()
 	switch {
 	case !c.AllowRemote && !onThisMachine(c.Address):
 		return usagef("--address %s is not on this machine: this is a load generator, so say --allow-remote if the owner of that machine agrees", c.Address)
 	case c.Echo && !onThisMachine(c.Address):
 		return usagef("--echo runs on this machine, so it compares nothing with an usher on another one")
-	case c.Callers < 1 || c.Callers > maxCallers:
-		return usagef("--callers is %d: give 1 to %d", c.Callers, maxCallers)
+	case callers < 1 || callers > maxCallers:
+		return usagef("--callers is %d: give 1 to %d", callers, maxCallers)
 	case !(c.Rate >= 0 && c.Rate <= 1e6):
 		return usagef("--rate is %v: give 0 to 1000000 pairs each second", c.Rate)
 	case c.Duration <= 0 || c.Duration > maxDuration:
-		return usagef("--duration is %s: give a time up to %s", c.Duration, maxDuration)
+		return usagef("--duration is %s: give a time up to %s", brief(c.Duration), brief(maxDuration))
 	case c.Rounds < 1 || c.Rounds > 1000 || c.Echo && c.Rounds < minEchoRounds:
 		return usagef("--rounds is %d: give 1 to 1000, with --echo at least %d", c.Rounds, minEchoRounds)
 	case c.Connections < 1 || c.Connections > 1000:
@@ -110,11 +105,22 @@ func (c *LoadCmd) check() error {
 	case !(c.StickyShare >= 0 && c.StickyShare <= 1):
 		return usagef("--sticky-share is %v: give 0 to 1", c.StickyShare)
 	case c.Hold < 0 || c.Hold > maxDuration:
-		return usagef("--hold is %s: give a time up to %s", c.Hold, maxDuration)
+		return usagef("--hold is %s: give a time up to %s", brief(c.Hold), brief(maxDuration))
 	case c.Wait < 0 || c.Wait > maxDuration || c.Wait > 0 && c.Wait >= c.Timeout:
-		return usagef("--wait is %s: give a time up to %s and below --timeout, which is %s", c.Wait, maxDuration, c.Timeout)
+		return usagef("--wait is %s: give a time up to %s and below --timeout, which is %s", brief(c.Wait), brief(maxDuration), brief(c.Timeout))
 	}
 	return nil
+}
+
+func (c *LoadCmd) callers() int {
+	switch {
+	case c.Callers != nil:
+		return *c.Callers
+	case c.Rate > 0:
+		return 1024
+	default:
+		return 64
+	}
 }
 
 // onThisMachine reports whether an address can be no other machine's.
@@ -135,7 +141,7 @@ func onThisMachine(address string) bool {
 
 func (c *LoadCmd) plan() loadgen.Plan {
 	return loadgen.Plan{
-		Callers:  c.Callers,
+		Callers:  c.callers(),
 		Rate:     c.Rate,
 		Poisson:  c.Arrivals == "poisson",
 		Duration: c.Duration / time.Duration(c.Rounds),

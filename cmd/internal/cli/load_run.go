@@ -209,7 +209,7 @@ func notSelected(r *usherv1.SelectResponse) string {
 
 func (c *LoadCmd) result(sizes messageSizes, rounds [][]loadgen.Round) (*loadResult, error) {
 	r := &loadResult{
-		Address: c.Address, Callers: c.Callers, Rate: c.Rate, Connections: c.Connections,
+		Address: c.Address, Callers: c.callers(), Rate: c.Rate, Connections: c.Connections,
 		Reports: c.Reports, Sessions: c.Sessions, Bytes: sizes, WaitSeconds: c.Wait.Seconds(),
 		RoundSeconds: c.plan().Duration.Seconds(),
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -136,10 +137,20 @@ func TestBrief(t *testing.T) {
 		0: "0s", 812: "812ns", 38_000: "38µs", 1_530_000: "1.53ms", 412 * time.Millisecond: "412ms",
 		999_700 * time.Microsecond: "1s", 1200 * time.Millisecond: "1.2s", 42 * time.Second: "42s",
 		192 * time.Second: "3m12s", 15 * time.Minute: "15m", 3*time.Hour + 12*time.Minute: "3h12m",
-		100 * time.Hour: "4d4h", -time.Second: "-1s",
+		24 * time.Hour: "24h", 100 * time.Hour: "4d4h", 1132*24*time.Hour + time.Hour: "1132d", -time.Second: "-1s",
 	} {
 		if got := brief(d); got != want {
 			t.Errorf("brief(%d) = %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestFixedNeverWidensAColumn(t *testing.T) {
+	for v, want := range map[float64]string{
+		0.5: "0.5000", -1.25: "−1.2500", 1e6: "1000000.0000", 12345678.9: "1.23457e+07", math.MaxFloat64: "1.79769e+308",
+	} {
+		if got := fixed(v, 4); got != want {
+			t.Errorf("fixed(%v) = %q, want %q", v, got, want)
 		}
 	}
 }

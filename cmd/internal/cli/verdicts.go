@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -66,6 +67,11 @@ func excludedTable(excluded []*usherv1.AccountVerdict, now time.Time) string {
 	return g.String()
 }
 
+// fixed keeps huge numbers from widening a column.
 func fixed(v float64, places int) string {
-	return strings.Replace(strconv.FormatFloat(v, 'f', places, 64), "-", "−", 1)
+	text := strconv.FormatFloat(v, 'f', places, 64)
+	if math.Abs(v) > 1e6 {
+		text = strconv.FormatFloat(v, 'g', 6, 64)
+	}
+	return strings.Replace(text, "-", "−", 1)
 }

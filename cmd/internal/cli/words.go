@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -72,11 +73,29 @@ func brief(d time.Duration) string {
 		return digits(d.Seconds()) + "s"
 	case d < time.Hour:
 		return pair(d, time.Minute, "m", time.Second, "s")
-	case d < 24*time.Hour:
+	case d < 2*day:
 		return pair(d, time.Hour, "h", time.Minute, "m")
+	case d < 10*day:
+		return pair(d, day, "d", time.Hour, "h")
 	default:
-		return pair(d, 24*time.Hour, "d", time.Hour, "h")
+		return strconv.FormatInt(int64(d/day), 10) + "d"
 	}
+}
+
+const day = 24 * time.Hour
+
+// longTime is a time of a minute or more as Go writes it: 24h0m0s.
+var longTime = regexp.MustCompile(`\b([0-9]+h)?[0-9]+m[0-9]+(\.[0-9]+)?s\b`)
+
+// told is a text of the usher's, fit for a terminal and with times as brief has them.
+func told(s string) string {
+	return longTime.ReplaceAllStringFunc(clean(s), func(text string) string {
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			return text
+		}
+		return brief(d)
+	})
 }
 
 func digits(v float64) string {

@@ -130,6 +130,22 @@ func checkListen(p *problems, list []string) {
 	checkRepeats(p, "server.listen", list)
 }
 
+// checkExposed records what would need server.insecure. What cannot be looked up here may be known where usher will serve.
+func checkExposed(p *problems, s *Server) {
+	if s.Insecure {
+		return
+	}
+	for i, address := range s.Listen {
+		if _, socket := SocketPath(address); socket || CheckAddress(address) != nil {
+			continue
+		}
+		if tcp, err := net.ResolveTCPAddr("tcp", address); err == nil && !tcp.IP.IsLoopback() {
+			p.add(fmt.Sprintf("server.listen[%d]", i), "other machines reach %q, and there is no TLS; allowed: a loopback address such as "+
+				"127.0.0.1:7411, unix:///PATH, or any address with server.insecure: true (or serve --insecure)", address)
+		}
+	}
+}
+
 // CheckAddress tells what is wrong with an address to listen on; it does not look at the machine.
 func CheckAddress(address string) error {
 	if path, ok := SocketPath(address); ok {

@@ -51,20 +51,43 @@ func Read(path string) ([]byte, error) {
 
 // Parse reads the bytes of a file. name is what errors call it. Its error is an *Error with all that is wrong.
 func Parse(name string, data []byte) (*Config, error) {
+	c, p := parse(data)
+	if err := p.err(name); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Check is Load for a file that nothing on a command line adds to: it refuses what serve --config alone would not
+// serve. Host names are looked up, as serve does.
+func Check(path string) (*Config, error) {
+	data, err := Read(path)
+	if err != nil {
+		return nil, err
+	}
+	c, p := parse(data)
+	if c != nil {
+		checkExposed(p, &c.Server)
+	}
+	if err := p.err(path); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// parse gives nil for what is no YAML document, and always the problems.
+func parse(data []byte) (*Config, *problems) {
 	p := &problems{lines: make(map[string]int)}
 	root := document(p, data)
 	if root == nil {
-		return nil, p.err(name)
+		return nil, p
 	}
 	c := Default()
 	c.Policy = defaultsOf(profileIn(root))
 	d := decoder{problems: p}
 	d.value(root, "", reflect.ValueOf(c).Elem(), "")
 	check(p, c)
-	if err := p.err(name); err != nil {
-		return nil, err
-	}
-	return c, nil
+	return c, p
 }
 
 // profileIn gives the profile that a file names; blank when it names none.

@@ -40,7 +40,7 @@ func Choose(otherwise string, wanted ...string) (dir string, files []string, err
 	if !filepath.IsAbs(dir) {
 		return "", nil, fmt.Errorf("%s is %q: give the whole path", DirEnv, dir)
 	}
-	any := false
+	found := false
 	for _, name := range Files {
 		f, err := open(dir, name)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -52,12 +52,12 @@ func Choose(otherwise string, wanted ...string) (dir string, files []string, err
 		if err := f.Close(); err != nil {
 			return "", nil, err
 		}
-		any = true
+		found = true
 		if slices.Contains(wanted, name) {
 			files = append(files, name)
 		}
 	}
-	if !any {
+	if !found {
 		return "", nil, fmt.Errorf("%s: no cases in %s", DirEnv, dir)
 	}
 	return dir, files, nil
