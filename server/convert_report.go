@@ -107,6 +107,14 @@ func reportedTo(o core.Outcome) usherv1.Outcome {
 		return usherv1.Outcome_OUTCOME_CANCELLED
 	case core.OutcomeCallerTimeout:
 		return usherv1.Outcome_OUTCOME_CALLER_TIMEOUT
+	case core.OutcomeRateLimited:
+		return usherv1.Outcome_OUTCOME_RATE_LIMITED
+	case core.OutcomeQuotaExhausted:
+		return usherv1.Outcome_OUTCOME_QUOTA_EXHAUSTED
+	case core.OutcomeAuthFailed:
+		return usherv1.Outcome_OUTCOME_AUTH_FAILED
+	case core.OutcomeOverloaded:
+		return usherv1.Outcome_OUTCOME_OVERLOADED
 	}
 	return usherv1.Outcome_OUTCOME_UNSPECIFIED
 }

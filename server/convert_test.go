@@ -72,6 +72,9 @@ func TestEnumsRoundTrip(t *testing.T) {
 		if want := strings.ToUpper("outcome_" + o.String()); want != name {
 			t.Errorf("%s came as %s", name, want)
 		}
+		if got := reportedTo(o); int32(got) != v {
+			t.Errorf("%s came back as %s", name, got)
+		}
 	}
 	for _, o := range core.Outcomes() {
 		if _, known := usherv1.Outcome_value[strings.ToUpper("outcome_"+o.String())]; !known {

@@ -14,7 +14,7 @@ import (
 
 const (
 	eventKinds    = int(core.EventSwitched) + 1
-	eventOutcomes = int(core.OutcomeCallerTimeout) + 1
+	eventOutcomes = int(core.OutcomeOverloaded) + 1
 	eventStatuses = int(core.EventReleaseRecorded) + 1
 	// callCodes counts gRPC's codes; any other is counted as Unknown.
 	callCodes = int(codes.Unauthenticated) + 1
