@@ -44,6 +44,7 @@ func (s *Store) Inspect() (faults []string) {
 	}
 	s.inspectCounts(derived, tenants, fault)
 	s.inspectMarks(fault)
+	s.inspectHolders(fault)
 	s.bindings.inspect(fault)
 	s.stand.inspect(fault)
 	s.cooldowns.inspect(fault)
@@ -95,6 +96,34 @@ func (s *Store) inspectMarks(fault func(string, ...any)) {
 	}
 	if got := s.leases.byRequest.entries(); got != byRequest+requests {
 		fault("%d request ids are known, want %d", got, byRequest+requests)
+	}
+}
+
+func (s *Store) inspectHolders(fault func(string, ...any)) {
+	owned := 0
+	for _, item := range s.leases.order.items {
+		if l := item.key; l.owner.Name != "" {
+			owned++
+			if l.holder == nil || l.holder != s.holders[l.owner.Name] {
+				fault("lease %v of %q is not its owner's", l.id, l.owner.Name)
+			}
+		}
+	}
+	for name, h := range s.holders {
+		n := 0
+		var before *lease
+		for l := h.first; l != nil; before, l = l, l.next {
+			n++
+			if l.owner.Name != name || h.name != name || l.before != before {
+				fault("the list of %q is broken at %v", name, l.id)
+			}
+		}
+		if owned -= n; n != h.held {
+			fault("%q holds %d leases, and says %d", name, n, h.held)
+		}
+	}
+	if owned != 0 {
+		fault("%d leases are on no owner's list", owned)
 	}
 }
 
