@@ -20,12 +20,14 @@
 //	   └─ record: counters, observer, history with the inputs, from which Explain decides again
 //	Report ─ token (mint) ─► Store.Settle ─ what counts, once ─► stats (EWMA), counters
 //	Sweep ends what is over; other calls already treat it so.
+//	Attach ─ an owner's one stream ─► Heartbeat: renews, takes up, ends what was forgotten. Silence ─ watchOwners ─► Store.End
 //
 // The decision itself is pure and lives in core/decide; what can serve lives in core/pool. Here is orchestration only.
 //
 // # Locks
 //
-// registry.mu is held over Store.Register, so that rosters arrive in order. A store may hold its own lock
+// registry.mu is held over Store.Register, so that rosters arrive in order. An attachment's beat is held over the calls of one
+// heartbeat, so that heartbeats count one after another; owners.mu is taken inside it. A store may hold its own lock
 // while it calls Judge, which reads an immutable world and locks nothing. Every other mutex here
-// (views, stats, counters, history, hub) is a leaf: nothing is called and no other lock is taken under it.
+// (views, stats, counters, lease ends, owners, history, hub) is a leaf: nothing is called and no other lock is taken under it.
 package core

@@ -130,7 +130,7 @@ func (s *Scheduler) Renew(ctx context.Context, tokens []string, ttl time.Duratio
 			results[i].Status = EventTokenInvalid
 			continue
 		}
-		renewals = append(renewals, Renewal{Lease: t.ID, GrantedAt: t.GrantedAt, TTL: ttl})
+		renewals = append(renewals, Renewal{Lease: t.ID, GrantedAt: t.GrantedAt, TTL: ttl, MaxAge: s.maxAge})
 		places = append(places, i)
 	}
 	renewed := make([]Renewed, len(renewals))
