@@ -14,13 +14,13 @@ import (
 const ownerRetry = time.Second
 
 // watchOwners ends the leases of owners that are silent for too long, and tells the others of accounts that
-// changed, until ctx ends. It sleeps until the next of them is due.
+// changed, until ctx ends. It sleeps until the next of them is due, or one is heard of for whom that may be too late.
 func (s *Scheduler) watchOwners(ctx context.Context) {
 	failing := false
-	var planned time.Time
-	for {
+	var next time.Time
+	for s.owners.sleep(ctx, s.clock, next) {
 		now := s.clock.Now()
-		due, next := s.owners.watch(now, planned)
+		due, _ := s.owners.watch(now, next)
 		err := s.endSilent(ctx, due)
 		if told := s.tellChanged(ctx); told != nil {
 			err = told
@@ -32,27 +32,28 @@ func (s *Scheduler) watchOwners(ctx context.Context) {
 				s.logger.Info("the leases of owners are looked after again")
 			}
 		}
-		if err != nil || len(due) > 0 {
-			_, next = s.owners.watch(now, time.Time{})
-		}
+		_, next = s.owners.watch(now, time.Time{})
 		if retry := now.Add(ownerRetry); err != nil && (next.IsZero() || retry.Before(next)) {
 			next = retry
 		}
-		planned = next
-		var fired <-chan time.Time
-		stop := func() {}
-		if !next.IsZero() {
-			fired, stop = s.clock.After(next.Sub(now))
-		}
-		select {
-		case <-ctx.Done():
-			stop()
-			return
-		case <-s.owners.kick:
-		case <-fired:
-		}
-		stop()
 	}
+}
+
+// sleep waits until next, or until something is to be done before; false means that ctx has ended.
+func (o *owners) sleep(ctx context.Context, clock Clock, next time.Time) bool {
+	var fired <-chan time.Time
+	if !next.IsZero() {
+		var stop func()
+		fired, stop = clock.After(next.Sub(clock.Now()))
+		defer stop()
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-o.kick:
+	case <-fired:
+	}
+	return true
 }
 
 // watch lists who is due, and when the next one will be; zero for never. When the watch comes much later than was
@@ -150,11 +151,12 @@ func (o *owners) looked(i *incarnation, now time.Time) {
 
 // accountsChanged has those attached owners told of accounts who hold leases on them.
 func (s *Scheduler) accountsChanged(ids []string) {
-	if len(ids) == 0 {
-		return
-	}
 	s.owners.mu.Lock()
 	defer s.owners.mu.Unlock()
+	// An attachment that comes later asks by itself.
+	if len(ids) == 0 || len(s.owners.byName) == 0 {
+		return
+	}
 	for _, id := range ids {
 		s.owners.changed[id] = struct{}{}
 	}
