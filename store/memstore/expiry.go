@@ -46,6 +46,7 @@ func (s *Store) prolong(now int64, l *lease, ttl, maxAge time.Duration) core.Ren
 		s.expire(now, l)
 		return core.Renewed{Status: core.EventExpired, End: core.LeaseEndMaxAge}
 	}
+	s.changes++
 	l.ttl, l.expires = ttl, until
 	s.leases.order.reset(l.place, until)
 	return core.Renewed{Status: core.EventApplied, ExpiresAt: s.wall(until)}

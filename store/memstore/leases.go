@@ -113,6 +113,7 @@ func (s *Store) grant(now int64, g *core.Grant, a *account) *lease {
 
 // enter makes a lease count that has its id, owner and times.
 func (s *Store) enter(l *lease, a *account, t *tenant) {
+	s.changes++
 	l.account, l.tenant = a, t
 	s.leases.byID.put((*[16]byte)(&l.id), l.self)
 	if l.request != (core.RequestKey{}) {

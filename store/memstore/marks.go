@@ -101,6 +101,7 @@ func (s *Store) markRequest(now int64, key core.RequestKey, account int32) {
 }
 
 func (s *Store) addMark(made mark) (ref, *mark) {
+	s.changes++
 	if s.marks.count == s.marks.most {
 		s.dropMark()
 	}

@@ -54,19 +54,29 @@ func (s *Store) unhand(l *lease) {
 	}
 }
 
+func (s *Store) heldBy(name string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h := s.holders[name]; h != nil {
+		return h.held
+	}
+	return 0
+}
+
 // LeasesOf lists the leases of an owner.
 func (s *Store) LeasesOf(ctx context.Context, name string) ([]core.Lease, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	// The memory is made ready first: an owner of many leases must not keep others waiting for it.
+	list := make([]core.Lease, 0, s.heldBy(name))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tick()
 	h := s.holders[name]
-	if h == nil || h.held == 0 {
+	if h == nil {
 		return nil, nil
 	}
-	list := make([]core.Lease, 0, h.held)
 	for l := h.first; l != nil; l = l.next {
 		list = append(list, s.tell(l))
 	}

@@ -25,6 +25,7 @@ func (s *Store) Settle(ctx context.Context, events []core.Settlement, results []
 }
 
 func (s *Store) settle(now int64, e *core.Settlement) core.Settled {
+	s.changes++
 	if e.Lease == (core.LeaseID{}) {
 		return s.settleRequest(now, e)
 	}

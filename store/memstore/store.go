@@ -63,6 +63,7 @@ type Store struct {
 	directory directory
 	signals   signals
 	secret    []byte
+	changes   uint64 // of leases and marks
 }
 
 var _ core.Store = (*Store)(nil)
