@@ -3,6 +3,7 @@ package core_test
 import (
 	"context"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -28,8 +29,8 @@ func TestOutageEndsNothing(t *testing.T) {
 		if _, err := h.Attach(context.Background(), core.Owner{Name: "living", Incarnation: "2"}, true); err == nil {
 			t.Error("attached, and replaced nothing")
 		}
-		if n := h.state().OwnersAttached; n != 2 {
-			t.Errorf("%d owners attached", n)
+		if n := h.state().OwnersAttached; n != 2 || strings.Contains(string(h.ExportState()), `"2"`) {
+			t.Errorf("%d owners attached, known: %s", n, h.ExportState())
 		}
 		f.broken.Store(false)
 		later(time.Second)
@@ -61,12 +62,66 @@ func TestReturnDuringOutage(t *testing.T) {
 	}, wrap(f))
 }
 
+// TestReturnWhileAsked: an owner that comes back while its leases are looked up keeps them.
+func TestReturnWhileAsked(t *testing.T) {
+	f := &flaky{}
+	inBubble(t, plain(1, 0), func(h *house) {
+		a := h.attach("back", "1", false)
+		tokens := h.takes(ofOwner("back", "1"), 2)
+		h.beat(a, tokens...)
+		later(19 * time.Second)
+		comes := func() { a.Detach(); a = h.attach("back", "1", false) }
+		f.asked.Store(&comes)
+		later(time.Second)
+		if f.asked.Load() != nil {
+			t.Error("nobody asked")
+		}
+		h.beats(a, time.Minute, tokens...)
+		h.inUse(2)
+	}, wrap(f))
+}
+
+// TestGrantedWhileAsked: a lease that was granted after a heartbeat came is not missing from it, though it is listed by then.
+func TestGrantedWhileAsked(t *testing.T) {
+	f := &flaky{}
+	inBubble(t, plain(1, 0), func(h *house) {
+		a := h.attach("quick", "1", false)
+		synctest.Wait()
+		grants := func() {
+			later(time.Millisecond)
+			h.take(ofOwner("quick", "1"))
+		}
+		f.asking.Store(&grants)
+		h.beat(a)
+		h.beat(a)
+		h.inUse(1)
+		h.beat(a)
+		h.inUse(0)
+	}, wrap(f))
+}
+
+// TestTakenOverWhileAsked: what an old stream's heartbeat leaves out does not end when a newer stream took over meanwhile.
+func TestTakenOverWhileAsked(t *testing.T) {
+	f := &flaky{}
+	inBubble(t, plain(1, 0), func(h *house) {
+		old := h.attach("twice", "1", false)
+		token := h.take(ofOwner("twice", "1")).Token
+		h.beat(old)
+		takes := func() { h.beat(h.attach("twice", "1", false), token) }
+		synctest.Wait()
+		f.asked.Store(&takes)
+		isKind(t, old.Heartbeat(context.Background(), nil), core.KindClosed)
+		h.inUse(1)
+	}, wrap(f))
+}
+
 // TestStateToldAfterOutage: what could not be told is told later.
 func TestStateToldAfterOutage(t *testing.T) {
 	f := &flaky{}
 	inBubble(t, plain(1, 0), func(h *house) {
 		a := h.attach("holds", "1", false)
 		h.beat(a, h.take(ofOwner("holds", "1")).Token)
+		h.hearsLost(a, 0)
 		f.broken.Store(true)
 		h.apply(plain(0, 0)...)
 		h.hearsLost(a, 0)

@@ -44,6 +44,9 @@ func settle(t *testing.T, store *memstore.Store, accounts []pool.Account, option
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = h.Close(context.Background()) })
+	if err := h.ImportState(h.section); err != nil {
+		t.Fatal(err)
+	}
 	h.apply(accounts...)
 	return h
 }
@@ -139,8 +142,8 @@ func (h *house) ended(owner, account string, how core.LeaseEnd) uint64 {
 type flaky struct {
 	core.Store
 	broken atomic.Bool
-	// before runs ahead of an End.
-	before func()
+	// asking and asked run once, before and after the leases of an owner are listed.
+	asking, asked atomic.Pointer[func()]
 }
 
 var errOwnersBroken = &core.Error{Kind: core.KindStoreUnavailable, Text: "broken"}
@@ -149,13 +152,17 @@ func (f *flaky) LeasesOf(ctx context.Context, name string) ([]core.Lease, error)
 	if f.broken.Load() {
 		return nil, errOwnersBroken
 	}
-	return f.Store.LeasesOf(ctx, name)
+	if asking := f.asking.Swap(nil); asking != nil {
+		(*asking)()
+	}
+	held, err := f.Store.LeasesOf(ctx, name)
+	if asked := f.asked.Swap(nil); asked != nil {
+		(*asked)()
+	}
+	return held, err
 }
 
 func (f *flaky) End(ctx context.Context, ids []core.LeaseID, how core.LeaseEnd) ([]core.Lease, error) {
-	if f.before != nil {
-		f.before()
-	}
 	if f.broken.Load() {
 		return nil, errOwnersBroken
 	}

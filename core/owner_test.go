@@ -58,12 +58,14 @@ func TestBrokenStream(t *testing.T) {
 		h.inUse(0)
 		// Those that a request of its own gets afterwards end too, after the second grace.
 		h.take(ofOwner("gone", "1"))
-		later(20 * time.Second)
-		h.inUse(0)
-		// Then it is one that never attached.
+		later(15 * time.Second)
+		h.take(ofOwner("gone", "1"))
+		later(5 * time.Second)
+		h.inUse(1)
+		// Then it is one that never attached, and so is what it takes shortly before.
 		h.take(ofOwner("gone", "1"))
 		later(10 * time.Minute)
-		h.inUse(1)
+		h.inUse(2)
 	})
 }
 
@@ -235,6 +237,23 @@ func TestReplacesPrevious(t *testing.T) {
 	})
 }
 
+// TestWhoCameFirst: of incarnations that did not attach, one is as old as its oldest lease.
+func TestWhoCameFirst(t *testing.T) {
+	inBubble(t, plain(1, 0), func(h *house) {
+		for _, incarnation := range []string{"1", "2", "3"} {
+			h.takes(ofOwner("pod", incarnation), 1)
+			later(time.Second)
+		}
+		h.attach("pod", "2", true)
+		h.inUse(2)
+		h.takes(ofOwner("pod", "1"), 1)
+		h.attach("pod", "2", true)
+		h.inUse(3) // a newer lease of an incarnation of which nothing else is known
+		h.attach("pod", "3", true)
+		h.inUse(2)
+	})
+}
+
 // TestLateZombie: an incarnation that was stopped until nobody waited for it is still the earlier one.
 func TestLateZombie(t *testing.T) {
 	inBubble(t, plain(1, 0), func(h *house) {
@@ -277,6 +296,7 @@ func TestToldOnReturn(t *testing.T) {
 		later(2 * time.Minute)
 		h.inUse(0)
 		a = h.attach("late", "1", false)
+		<-a.Ready()
 		h.hearsLost(a, core.LeaseEndOwnerSilent, tokens...)
 		h.beat(a, tokens...)
 		h.hearsLost(a, 0)

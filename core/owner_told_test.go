@@ -95,6 +95,9 @@ func TestOwnerCountsAreBounded(t *testing.T) {
 		for _, c := range counts {
 			sum += c.Total
 		}
+		if h.ended("pod-143", "a", core.LeaseEndExpired) != 0 || h.ended("pod-144", "a", core.LeaseEndExpired) != 1 {
+			t.Error("another than the one that lost nothing for the longest")
+		}
 		if len(counts) != 257 || sum != 401 || h.ended("pod-399", "a", core.LeaseEndExpired) != 2 {
 			t.Errorf("%d rows, %d leases", len(counts), sum)
 		}

@@ -87,12 +87,12 @@ func (o *owners) silent(i *incarnation, now time.Time) bool {
 	return !i.due.IsZero() && !i.due.After(now)
 }
 
-// endSilent ends the leases of owners that are due. The first error ends it: the store is the same for all.
+// endSilent ends the leases of owners that are due. The first error ends it, since the store is the same for all; they stay due.
 func (s *Scheduler) endSilent(ctx context.Context, due []*incarnation) error {
 	for _, i := range due {
 		held, err := s.store.LeasesOf(ctx, i.owner.Name)
 		if err != nil {
-			return s.postpone(due, err)
+			return err
 		}
 		now := s.clock.Now()
 		var ids []LeaseID
@@ -106,24 +106,11 @@ func (s *Scheduler) endSilent(ctx context.Context, due []*incarnation) error {
 			continue
 		}
 		if err := s.endLeases(ctx, ids, LeaseEndOwnerSilent); err != nil {
-			return s.postpone(due, err)
+			return err
 		}
 		s.owners.looked(i, now)
 	}
 	return nil
-}
-
-// postpone puts off all who are due still.
-func (s *Scheduler) postpone(due []*incarnation, err error) error {
-	o, now := s.owners, s.clock.Now()
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, i := range due {
-		if !i.due.IsZero() && !i.due.After(now) {
-			i.due = now.Add(ownerRetry)
-		}
-	}
-	return err
 }
 
 // mayEnd spares, after the first look, a lease that is younger than the grace.

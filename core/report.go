@@ -111,6 +111,7 @@ func (s *Scheduler) learn(e *Event, asked *Settlement, settled *Settled, policy 
 	}
 	if sm.outcome || sm.ttft > 0 {
 		s.stats.observe(s.registry.ordinal(result.Account), sm, policy.Alpha)
+		s.learned.Add(1)
 	}
 	return result
 }

@@ -67,6 +67,7 @@ type Scheduler struct {
 	runs    sync.Pool
 	batches sync.Pool
 
+	learned    atomic.Uint64 // changes of stats
 	closed     atomic.Bool
 	stop       context.CancelFunc
 	background sync.WaitGroup
