@@ -125,3 +125,18 @@ func request(layer string, worker int64) *core.Request {
 	}
 	return req
 }
+
+// BenchmarkHeartbeat renews what an owner holds, and compares it with what it lists.
+func BenchmarkHeartbeat(b *testing.B) {
+	for _, held := range []int{10, 1000} {
+		b.Run(fmt.Sprintf("held=%d", held), func(b *testing.B) {
+			h := newHouse(b, plain(10, 0))
+			tokens := h.takes(ofOwner("gateway", "1"), held)
+			a := h.attach("gateway", "1", false)
+			b.ReportAllocs()
+			for b.Loop() {
+				h.beat(a, tokens...)
+			}
+		})
+	}
+}

@@ -22,12 +22,15 @@
 //	   └─ record: counters, observer, history with the inputs, from which Explain decides again
 //	Report ─ token (mint), lesson (cooldown) ─► Store.Settle ─ what counts, once ─► stats (EWMA), colds, counters
 //	Sweep ends what is over; other calls already treat it so.
+//	Attach ─ an owner's one stream ─► Heartbeat: renews, takes up, ends what was forgotten. Silence ─ watchOwners ─► Store.End
 //
 // The decision itself is pure and lives in core/decide; what can serve lives in core/pool. Here is orchestration only.
 //
 // # Locks
 //
-// registry.mu is held over Store.Register, so that rosters arrive in order. A store may hold its own lock
-// while it calls Judge, which reads an immutable world and atomic pointers (colds) and locks nothing. Every other mutex here
-// (views, stats, colds, counters, history, hub) is a leaf: nothing is called and no other lock is taken under it.
+// registry.mu is held over Store.Register, so that rosters arrive in order. line.mu is held, while anybody waits, over whatever
+// takes or frees a slot here, the store's calls included. An attachment's beat is held over the calls of one
+// heartbeat, so that heartbeats count one after another; owners.mu is taken inside it. A store may hold its own lock
+// while it calls Judge, which reads an immutable world and atomic pointers (colds) and locks nothing but stats. Every other mutex here
+// (views, stats, colds, counters, lease ends, owners, history, hub) is a leaf: nothing is called and no other lock is taken under it.
 package core

@@ -87,6 +87,8 @@ type house struct {
 	store *memstore.Store
 	// policy is what apply uses.
 	policy decide.Policy
+	// section is what settle hands to the scheduler.
+	section []byte
 }
 
 type houseOption func(*house, *core.Options)

@@ -30,6 +30,38 @@ type Owner struct {
 	Incarnation string
 }
 
+// LeaseEnd is how a lease ended without its owner's doing.
+type LeaseEnd uint8
+
+const (
+	// LeaseEndExpired means: its lifetime ran out.
+	LeaseEndExpired LeaseEnd = iota + 1
+	// LeaseEndOwnerSilent means: its owner was not heard of for too long.
+	LeaseEndOwnerSilent
+	// LeaseEndForgotten means: its owner left it out of two heartbeats in a row.
+	LeaseEndForgotten
+	// LeaseEndReplaced means: a later incarnation of its owner replaced it.
+	LeaseEndReplaced
+	// LeaseEndMaxAge means: it reached the greatest age.
+	LeaseEndMaxAge
+	// LeaseEndOperator means: an operator ended it.
+	LeaseEndOperator
+
+	leaseEndCount
+)
+
+var leaseEndNames = [leaseEndCount]string{
+	"not_told", "expired", "owner_silent", "forgotten", "replaced", "max_age", "operator",
+}
+
+// String gives the snake_case name.
+func (e LeaseEnd) String() string {
+	if e < leaseEndCount {
+		return leaseEndNames[e]
+	}
+	return "invalid"
+}
+
 // DecisionID names a decision on the replica that made it.
 type DecisionID struct {
 	// Replica is drawn at the start of the process.

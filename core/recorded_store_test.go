@@ -15,6 +15,7 @@ import (
 // not keyed by group. It serves one thread; what no case needs fails.
 type recordedStore struct {
 	Cooldowns
+	Owners
 	Directory
 	now      time.Time
 	limits   []int

@@ -159,6 +159,7 @@ func (s *Scheduler) learn(e *Event, b *batch, n int, p *decide.Policy, now time.
 	}
 	if sm.outcome || sm.ttft > 0 {
 		s.stats.observe(s.registry.ordinal(result.Account), sm, p, now)
+		s.learned.Add(1)
 	}
 	return result
 }
@@ -192,7 +193,7 @@ func (s *Scheduler) Renew(ctx context.Context, tokens []string, ttl time.Duratio
 			results[i].Status = EventTokenInvalid
 			continue
 		}
-		renewals = append(renewals, Renewal{Lease: t.ID, GrantedAt: t.GrantedAt, TTL: ttl})
+		renewals = append(renewals, Renewal{Lease: t.ID, GrantedAt: t.GrantedAt, TTL: ttl, MaxAge: s.maxAge})
 		places = append(places, i)
 	}
 	renewed := make([]Renewed, len(renewals))

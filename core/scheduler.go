@@ -23,6 +23,10 @@ type Options struct {
 	Logger *slog.Logger
 	// LeaseTTL is a lease's lifetime when the request names none; 0 is DefaultLeaseTTL.
 	LeaseTTL time.Duration
+	// MaxLeaseAge bounds a lease's life from its grant, however often it is renewed; 0 is no bound.
+	MaxLeaseAge time.Duration
+	// Owners are what attached owners keep to.
+	Owners OwnerTerms
 	// HistoryBytes bounds the memory of past decisions; 0 is DefaultHistoryBytes, negative keeps none.
 	HistoryBytes int
 	// Outcomes says what upstreams' answers mean; nil is the shipped table.
@@ -52,6 +56,7 @@ type Scheduler struct {
 	logger   *slog.Logger
 	entropy  func() uint64
 	leaseTTL time.Duration
+	maxAge   time.Duration // 0 is no bound
 	started  time.Time
 
 	names    *names
@@ -61,6 +66,8 @@ type Scheduler struct {
 	colds    colds
 	outcomes atomic.Pointer[OutcomeTable]
 	counters counters
+	ends     *leaseEnds
+	owners   *owners
 	history  *history
 	hub      *hub
 	line     *line
@@ -68,6 +75,7 @@ type Scheduler struct {
 	runs    sync.Pool
 	batches sync.Pool
 
+	learned    atomic.Uint64 // changes of stats
 	closed     atomic.Bool
 	stop       context.CancelFunc
 	background sync.WaitGroup
@@ -89,7 +97,8 @@ func New(ctx context.Context, opts Options) (*Scheduler, error) {
 	}
 	s := &Scheduler{
 		store: opts.Store, clock: opts.Clock, observer: opts.Observer, logger: opts.Logger,
-		entropy: opts.Entropy, leaseTTL: opts.LeaseTTL,
+		entropy: opts.Entropy, leaseTTL: opts.LeaseTTL, maxAge: max(opts.MaxLeaseAge, 0),
+		ends: newLeaseEnds(), owners: newOwners(opts.Owners),
 		names: newNames(opts.Entropy), mint: m, registry: newRegistry(),
 	}
 	if s.clock == nil {
@@ -135,13 +144,15 @@ func (s *Scheduler) start(sweepEvery time.Duration) {
 	s.background.Go(func() { s.sweep(ctx, sweepEvery) })
 	s.background.Go(func() { s.hub.run(ctx) })
 	s.background.Go(func() { s.line.attend(ctx) })
+	s.background.Go(func() { s.watchOwners(ctx) })
 }
 
-// Close stops the background sweep and ends subscriptions, and waits for both until ctx ends. Idempotent.
+// Close stops what goes on in the background, ends subscriptions and attachments, and waits until ctx ends. Idempotent.
 // Selects fail with KindClosed from then on; Reports and Renews are still taken.
 func (s *Scheduler) Close(ctx context.Context) error {
 	s.closed.Store(true)
 	s.EndWaits()
+	s.owners.close()
 	s.stop()
 	done := make(chan struct{})
 	go func() {
@@ -163,11 +174,14 @@ func (s *Scheduler) EndWaits() { s.line.close() }
 // Apply replaces accounts and policy as one. What is in use, bound and learned stays. On an error nothing changes.
 // Errors: KindInvalidPool, KindStoreUnavailable, ctx's own.
 func (s *Scheduler) Apply(ctx context.Context, accounts []pool.Account, policy decide.Policy) error {
+	before := s.registry.current.Load().set
 	if err := s.registry.apply(ctx, s.store, accounts, policy); err != nil {
 		return err
 	}
-	s.history.current(s.registry.current.Load().set)
+	set := s.registry.current.Load().set
+	s.history.current(set)
 	s.line.poolChanged()
+	s.accountsChanged(s.changedBetween(before, set))
 	return nil
 }
 

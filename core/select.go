@@ -217,6 +217,9 @@ func (r *run) grantFor(ctx context.Context) Grant {
 	if g.TTL <= 0 {
 		g.TTL = r.s.leaseTTL
 	}
+	if r.s.maxAge > 0 {
+		g.TTL = min(g.TTL, r.s.maxAge)
+	}
 	if deadline, ok := ctx.Deadline(); ok {
 		g.NotAfter = deadline
 	}
@@ -263,10 +266,7 @@ func (r *run) grant(lease *Lease) {
 	r.answer.Selection = sel
 	if !r.req.DryRun {
 		sel.ExpiresAt, sel.TTL = lease.ExpiresAt, lease.ExpiresAt.Sub(lease.GrantedAt)
-		sel.Token = r.s.mint.seal(&ticket{
-			ID: lease.ID, GrantedAt: lease.GrantedAt,
-			Account: lease.Account, Group: lease.Group, Tenant: lease.Tenant, Model: lease.Model,
-		})
+		sel.Token = r.s.token(lease)
 	}
 	if r.req.Alternates > 0 && !r.decision.Repeated {
 		sel.Alternates = r.alternates(lease.Account)

@@ -19,7 +19,13 @@ type Snapshot struct {
 	Usage    Usage
 	// LeasesExpired counts leases that ended by their lifetime, since the start.
 	LeasesExpired uint64
-	Profile       string
+	// LeaseEnds counts leases that ended without their owners' doing, since the start, by owner, account and end, in that order.
+	LeaseEnds []LeaseEndCount
+	// LeasesAdopted counts leases that were taken up again, LeasesOvercommitted those of them whose account had no room.
+	LeasesAdopted, LeasesOvercommitted uint64
+	// OwnersAttached counts owners with a stream.
+	OwnersAttached int
+	Profile        string
 }
 
 // Totals are the eleven figures of the reference, since the start of the process, and two averages beside them.
@@ -132,11 +138,17 @@ func (s *Scheduler) Snapshot(ctx context.Context) (*Snapshot, error) {
 		Accounts: make([]AccountSnapshot, n), Usage: usage, Profile: w.policy.Profile,
 	}
 	snap.Selects, snap.LeasesExpired = s.counters.counts()
-	anyRequest := decide.Fitness{Layer: decide.LayerLoadBalance}
+	snap.LeaseEnds, snap.LeasesAdopted, snap.LeasesOvercommitted = s.ends.list()
+	snap.OwnersAttached = s.owners.attachedNow()
 	for i := range snap.Accounts {
 		a := w.set.At(i)
-		reason, until := decide.Eligible(a, s.colds.of(a.Ordinal), &anyRequest, now)
+		reason, until := s.blocked(a, now)
 		snap.Accounts[i] = AccountSnapshot{Account: a, Load: loads[i], Stat: learned[i], Blocked: reason, BlockedUntil: until}
 	}
 	return snap, nil
+}
+
+// blocked says why the account takes no new request whatever it asks for, and until when.
+func (s *Scheduler) blocked(a *pool.Account, now time.Time) (decide.Reason, time.Time) {
+	return decide.Eligible(a, s.colds.of(a.Ordinal), &decide.Fitness{Layer: decide.LayerLoadBalance}, now)
 }

@@ -15,6 +15,7 @@ import (
 // One clock decides all expiry: the store's.
 type Store interface {
 	Leases
+	Owners
 	Line
 	Cooldowns
 	Directory
@@ -38,12 +39,28 @@ type Leases interface {
 	// long as events. Idempotent: each kind of event counts once per lease while
 	// it lives and for the mark's life after it.
 	Settle(ctx context.Context, events []Settlement, results []Settled) error
-	// Renew gives leases a whole new lifetime from now; results is as long as renewals. Idempotent.
+	// Renew gives leases a whole new lifetime from now, none beyond its greatest age; results is as long as renewals. Idempotent.
 	Renew(ctx context.Context, renewals []Renewal, results []Renewed) error
 	// Sweep ends at most limit leases, bindings, marks and waiters whose time is over, and
 	// says which leases it ended. It only tidies: every other call already
 	// treats what is over as ended. Idempotent.
 	Sweep(ctx context.Context, limit int) (Swept, error)
+}
+
+// Owners is what the leases of one owner need together: an owner that is gone, or that holds what the store has lost.
+// Each call is one round trip on a networked store.
+type Owners interface {
+	// LeasesOf lists the leases of an owner that have not ended, those of all its incarnations, in no order. A blank name owns nothing.
+	// It takes time in the owner's leases, not in all.
+	LeasesOf(ctx context.Context, name string) ([]Lease, error)
+	// End ends leases that have not ended, and answers which: their slots are free and their request ids may take
+	// anew. Like an expiry it leaves a mark, so that what is reported later counts once, as EventExpired; a
+	// sweep does not tell of it. A lease that has ended is left alone and out of the answer, which makes it idempotent.
+	End(ctx context.Context, ids []LeaseID, how LeaseEnd) ([]Lease, error)
+	// Adopt takes leases up that the store does not know, whether or not their accounts have room, and renews those that it
+	// does know; results is as long as adoptions. A lease that has left a mark stays ended. One that lives without an owner gets
+	// the adoption's. Idempotent by lease id.
+	Adopt(ctx context.Context, adoptions []Adoption, results []Adopted) error
 }
 
 // Line counts who waits, on every replica, and passes on what may wake them.

@@ -204,7 +204,10 @@ type Settled struct {
 type Renewal struct {
 	Lease     LeaseID
 	GrantedAt time.Time
-	TTL       time.Duration
+	// TTL is the lifetime; 0 is the one that the lease was last given.
+	TTL time.Duration
+	// MaxAge bounds the lease's life from its grant; 0 is no bound. A lease that has reached it ends.
+	MaxAge time.Duration
 }
 
 // Renewed answers a renewal.
@@ -212,6 +215,27 @@ type Renewed struct {
 	// Status is EventApplied when the lease lives.
 	Status    EventStatus
 	ExpiresAt time.Time
+	// End is how the lease ended, where Status is EventExpired and that is known.
+	End LeaseEnd
+}
+
+// Adoption asks for a lease to be taken up again.
+type Adoption struct {
+	// Lease is as its token and its owner tell it: ExpiresAt is not read.
+	Lease Lease
+	// TTL is the lifetime of a lease that is taken up; one that lives gets its own again.
+	TTL time.Duration
+	// MaxAge is as in Renewal.
+	MaxAge time.Duration
+}
+
+// Adopted answers an adoption.
+type Adopted struct {
+	// Renewed is EventApplied when the lease lives. EventExpired tells of a mark or of the greatest age,
+	// EventAlreadyReleased of a mark, EventUnknown of a grant in the future.
+	Renewed
+	// Taken says that the lease was taken up by this call; Overcommitted, that its account had no room for it.
+	Taken, Overcommitted bool
 }
 
 // Swept is what a sweep ended.

@@ -38,8 +38,19 @@ func (s *Scheduler) sweepOnce(ctx context.Context) error {
 			return err
 		}
 		s.counters.leasesExpired(len(swept.Expired))
+		for i := range swept.Expired {
+			s.lost(&swept.Expired[i], s.expiry(&swept.Expired[i]))
+		}
 		if !swept.More {
 			return nil
 		}
 	}
+}
+
+// expiry tells a lease that reached the greatest age from one whose lifetime ran out.
+func (s *Scheduler) expiry(l *Lease) LeaseEnd {
+	if s.maxAge > 0 && !l.ExpiresAt.Before(l.GrantedAt.Add(s.maxAge)) {
+		return LeaseEndMaxAge
+	}
+	return LeaseEndExpired
 }

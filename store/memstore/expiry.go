@@ -2,6 +2,7 @@ package memstore
 
 import (
 	"context"
+	"time"
 
 	"usher.internal/core"
 )
@@ -23,22 +24,48 @@ func (s *Store) Renew(ctx context.Context, renewals []core.Renewal, results []co
 func (s *Store) renew(now int64, renewal *core.Renewal) core.Renewed {
 	if r := s.leases.byID.find((*[16]byte)(&renewal.Lease)); r != 0 {
 		if !r.marked() {
-			l := s.leases.at(r)
-			l.expires = after(now, renewal.TTL)
-			s.leases.order.reset(l.place, l.expires)
-			return core.Renewed{Status: core.EventApplied, ExpiresAt: s.wall(l.expires)}
+			return s.prolong(now, s.leases.at(r), renewal.TTL, renewal.MaxAge)
 		}
 		if m := s.marks.living(r, now); m != nil {
-			if m.flags&flagExpired != 0 {
-				return core.Renewed{Status: core.EventExpired}
-			}
-			return core.Renewed{Status: core.EventAlreadyReleased}
+			return m.renewed()
 		}
 	}
 	if s.young(now, renewal.GrantedAt) {
 		return core.Renewed{Status: core.EventExpired}
 	}
 	return core.Renewed{Status: core.EventUnknown}
+}
+
+// prolong gives a lease a whole lifetime, its own one without a ttl; one that has reached the greatest age ends.
+func (s *Store) prolong(now int64, l *lease, ttl, maxAge time.Duration) core.Renewed {
+	if ttl == 0 {
+		ttl = l.ttl
+	}
+	until := bounded(l.granted, after(now, ttl), maxAge)
+	if maxAge > 0 && until <= now {
+		s.expire(now, l)
+		return core.Renewed{Status: core.EventExpired, End: core.LeaseEndMaxAge}
+	}
+	s.changes++
+	l.ttl, l.expires = ttl, until
+	s.leases.order.reset(l.place, until)
+	return core.Renewed{Status: core.EventApplied, ExpiresAt: s.wall(until)}
+}
+
+// bounded gives the end of a life that the greatest age bounds; 0 is none.
+func bounded(granted, until int64, maxAge time.Duration) int64 {
+	if maxAge <= 0 {
+		return until
+	}
+	return min(until, after(granted, maxAge))
+}
+
+// renewed tells of an ended lease.
+func (m *mark) renewed() core.Renewed {
+	if m.flags&flagExpired != 0 {
+		return core.Renewed{Status: core.EventExpired, End: m.why}
+	}
+	return core.Renewed{Status: core.EventAlreadyReleased}
 }
 
 // Sweep tidies, in at most limit steps (at least one), and tells of the leases that ended by themselves.

@@ -27,15 +27,7 @@ func FuzzOperations(f *testing.F) {
 // TestOperations plays many operations from a fixed sequence.
 func TestOperations(t *testing.T) {
 	for seed := range uint64(20) {
-		data := make([]byte, 3000)
-		x := seed*2 + 1
-		for i := range data {
-			x ^= x << 13
-			x ^= x >> 7
-			x ^= x << 17
-			data[i] = byte(x >> 32)
-		}
-		newWorld(t).play(data)
+		newWorld(t).play(noise(seed, 3000))
 	}
 }
 
@@ -46,11 +38,18 @@ type world struct {
 	clock  *storetest.Clock
 	limits []int
 	loads  []decide.Load
+	// waiterless leaves out what is not part of a state.
+	waiterless bool
 }
+
+const (
+	markTTL  = 20 * time.Second
+	marksMax = 16
+)
 
 func newWorld(t *testing.T) *world {
 	clock := storetest.NewClock()
-	s, err := memstore.New(memstore.Options{Clock: clock, MarkTTL: 20 * time.Second, MarksMax: 16})
+	s, err := memstore.New(memstore.Options{Clock: clock, MarkTTL: markTTL, MarksMax: marksMax})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +91,7 @@ func (w *world) play(data []byte) {
 			if load.InUse < 0 || load.Waiting < 0 {
 				w.Fatalf("operation %d %d: account %d has %+v", op, arg, i, load)
 			}
-			if limit := int32(w.limits[i]); limit > 0 && load.InUse > limit && load.InUse > before[i].InUse {
+			if limit := int32(w.limits[i]); op%13 != 12 && limit > 0 && load.InUse > limit && load.InUse > before[i].InUse {
 				w.Fatalf("operation %d %d: account %d went from %+v to %+v over %d", op, arg, i, before[i], load, limit)
 			}
 		}
@@ -105,7 +104,7 @@ func (w *world) play(data []byte) {
 func (w *world) grant(arg byte) core.Grant {
 	g := core.Grant{
 		ID: core.LeaseID{1, arg % 24}, Tenant: string(rune('t' + arg%3)), TTL: time.Duration(1+arg%30) * time.Second,
-		TenantCap: int(arg % 7),
+		TenantCap: int(arg % 7), Owner: core.Owner{Name: string(rune('n' + arg%4)), Incarnation: string(rune('0' + arg%2))},
 	}
 	if arg%2 == 0 {
 		g.Request = core.RequestKey{2, arg % 8}
@@ -127,7 +126,7 @@ func (w *world) Judge(layer decide.Layer, account string) decide.Fate {
 func (w *world) step(op, arg byte) {
 	ctx := context.Background()
 	key := core.BindingKey{3, arg % 5}
-	switch op % 12 {
+	switch op % 13 {
 	case 0, 1, 2:
 		_, err := w.store.TakeFirst(ctx, &core.FirstTake{
 			Grant: w.grant(arg), Session: key, SessionTTL: time.Duration(1+arg%40) * time.Second,
@@ -147,13 +146,15 @@ func (w *world) step(op, arg byte) {
 			GrantedAt: w.clock.Now(), Sample: true, Bind: key, BindTTL: time.Duration(arg%9) * time.Second,
 			Cool: core.Cooldown{Account: "a", Until: w.clock.Now().Add(time.Duration(arg) * time.Second)},
 		}
-		if op%12 == 6 {
+		if op%13 == 6 {
 			e.Lease, e.Request = core.LeaseID{}, core.RequestKey{2, arg % 8}
 		}
 		w.must(w.store.Settle(ctx, []core.Settlement{e}, make([]core.Settled, 1)))
 	case 7:
 		renewal := core.Renewal{Lease: core.LeaseID{1, arg % 24}, TTL: time.Duration(arg%50) * time.Second}
 		w.must(w.store.Renew(ctx, []core.Renewal{renewal}, make([]core.Renewed, 1)))
+	case 12:
+		w.owners(arg)
 	default:
 		w.line(op, arg)
 	}
@@ -162,8 +163,11 @@ func (w *world) step(op, arg byte) {
 func (w *world) line(op, arg byte) {
 	ctx := context.Background()
 	id := core.WaiterID{4, arg % 6}
-	switch op % 12 {
+	switch op % 13 {
 	case 8:
+		if w.waiterless {
+			return
+		}
 		_, err := w.store.Join(ctx, &core.Waiter{
 			ID: id, Account: string(rune('a' + arg%5)), Tenant: string(rune('t' + arg%3)),
 			TTL: time.Duration(1+arg%20) * time.Second, AccountCap: int(arg % 4), TenantCap: int(arg % 5),
@@ -179,5 +183,30 @@ func (w *world) line(op, arg byte) {
 	case 11:
 		w.limits[arg%4] = int(arg/4) % 5
 		w.register()
+	}
+}
+
+// owners plays what concerns owners.
+func (w *world) owners(arg byte) {
+	ctx := context.Background()
+	id, name := core.LeaseID{1, arg % 24}, string(rune('o'+arg%3))
+	switch arg % 4 {
+	case 0:
+		held, err := w.store.LeasesOf(ctx, name)
+		w.must(err)
+		for _, l := range held {
+			if l.Owner.Name != name {
+				w.Fatalf("%q holds %+v", name, l)
+			}
+		}
+	case 1:
+		_, err := w.store.End(ctx, []core.LeaseID{id, {1, arg % 7}}, core.LeaseEnd(arg%7))
+		w.must(err)
+	default:
+		l := core.Lease{
+			ID: id, Account: string(rune('a' + arg%6)), Tenant: string(rune('t' + arg%3)),
+			Owner: core.Owner{Name: name}, GrantedAt: w.clock.Now().Add(-time.Duration(arg) * time.Second),
+		}
+		w.must(w.store.Adopt(ctx, []core.Adoption{{Lease: l, TTL: time.Duration(arg%40) * time.Second}}, make([]core.Adopted, 1)))
 	}
 }

@@ -2,6 +2,7 @@ package memstore
 
 import (
 	"fmt"
+	"time"
 
 	"usher.internal/core"
 	"usher.internal/core/decide"
@@ -44,6 +45,7 @@ func (s *Store) Inspect() (faults []string) {
 	}
 	s.inspectCounts(derived, tenants, fault)
 	s.inspectMarks(fault)
+	s.inspectHolders(fault)
 	s.bindings.inspect(fault)
 	s.stand.inspect(fault)
 	s.cooldowns.inspect(fault)
@@ -98,6 +100,34 @@ func (s *Store) inspectMarks(fault func(string, ...any)) {
 	}
 }
 
+func (s *Store) inspectHolders(fault func(string, ...any)) {
+	owned := 0
+	for _, item := range s.leases.order.items {
+		if l := item.key; l.owner.Name != "" {
+			owned++
+			if l.holder == nil || l.holder != s.holders[l.owner.Name] {
+				fault("lease %v of %q is not its owner's", l.id, l.owner.Name)
+			}
+		}
+	}
+	for name, h := range s.holders {
+		n := 0
+		var before *lease
+		for l := h.first; l != nil; before, l = l, l.next {
+			n++
+			if l.owner.Name != name || h.name != name || l.before != before {
+				fault("the list of %q is broken at %v", name, l.id)
+			}
+		}
+		if owned -= n; n != h.held {
+			fault("%q holds %d leases, and says %d", name, n, h.held)
+		}
+	}
+	if owned != 0 {
+		fault("%d leases are on no owner's list", owned)
+	}
+}
+
 func (x *index) entries() (n int) {
 	for i := range x.shards {
 		n += x.shards[i].used
@@ -127,4 +157,46 @@ func (l *lapsing[K, V]) inspect(fault func(string, ...any)) {
 	if used := len(l.pages)*lapsePage - len(l.free); used != len(l.places) {
 		fault("%d places are used by %d keys", used, len(l.places))
 	}
+}
+
+// Seal appends the sum that a state ends with.
+func Seal(body []byte) []byte {
+	e := encoder{b: append([]byte(nil), body...)}
+	e.seal(0)
+	return e.b
+}
+
+// ReplaceFile is how a state file is written.
+var ReplaceFile = replaceFile
+
+// LongestHold goes through the steps of an export, and gives the longest.
+func (s *Store) LongestHold() (longest time.Duration) {
+	x := exporter{Store: s}
+	step := func(do func() bool) bool {
+		begun := time.Now()
+		more := do()
+		longest = max(longest, time.Since(begun))
+		return more
+	}
+	var leases [pageSize]lease
+	for n := 0; step(func() bool { return x.leasePage(n, &leases) }); n++ {
+	}
+	var some [markPage]mark
+	next := s.marks.first
+	for step(func() bool { n, after := x.someMarks(next, some[:]); next = after; return n > 0 }) {
+	}
+	var page [lapsePage]lapse[core.BindingKey, int32]
+	for n := 0; step(func() bool { return copyPage(&x, &s.bindings, n, &page) }); n++ {
+	}
+	return longest
+}
+
+// TakeLeasesAndMarks takes up a state whose leases are one state's and whose marks another's.
+func (s *Store) TakeLeasesAndMarks(leases, marks []byte) {
+	img, _ := decodeState(leases)
+	other, _ := decodeState(marks)
+	img.marks = other.marks
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.take(img)
 }

@@ -22,6 +22,8 @@ type lapsing[K comparable, V any] struct {
 	order  timeline[int32] // places, some of them left by what was removed or ends sooner now
 	// most is the length of order beyond which it is rid of those.
 	most int
+	// changes counts what was set and removed.
+	changes uint64
 }
 
 const leastOrder = 1024
@@ -62,6 +64,7 @@ func (l *lapsing[K, V]) set(key K, value V, until int64) {
 		e.queued = until
 	}
 	e.key, e.value, e.until = key, value, until
+	l.changes++
 }
 
 func (l *lapsing[K, V]) remove(key K) {
@@ -84,6 +87,7 @@ func (l *lapsing[K, V]) provide() int32 {
 }
 
 func (l *lapsing[K, V]) forget(place int32) {
+	l.changes++
 	e := l.at(place)
 	delete(l.places, e.key)
 	*e = lapse[K, V]{}

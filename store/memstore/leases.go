@@ -2,6 +2,7 @@ package memstore
 
 import (
 	"hash/maphash"
+	"time"
 
 	"usher.internal/core"
 	"usher.internal/core/decide"
@@ -29,7 +30,10 @@ type lease struct {
 	group, model     string
 	account          *account
 	tenant           *tenant
+	holder           *holder // nil without an owner
+	before, next     *lease  // of the same holder
 	granted, expires int64
+	ttl              time.Duration // as last asked for
 	self             ref
 	place            int32 // in the order of expiry
 	handed           int32 // how many Selects were answered with it
@@ -102,22 +106,33 @@ func (s *Store) grant(now int64, g *core.Grant, a *account) *lease {
 	l := s.leases.make()
 	l.id, l.request, l.decision, l.owner = g.ID, g.Request, g.Decision, g.Owner
 	l.group, l.model = g.Group, g.Model
-	l.account, l.tenant = a, s.tenant(g.Tenant)
-	l.granted, l.expires, l.handed = now, after(now, g.TTL), 1
+	l.granted, l.ttl, l.expires, l.handed = now, g.TTL, after(now, g.TTL), 1
+	s.enter(l, a, s.tenant(g.Tenant))
+	return l
+}
+
+// enter makes a lease count that has its id, owner and times.
+func (s *Store) enter(l *lease, a *account, t *tenant) {
+	s.changes++
+	l.account, l.tenant = a, t
 	s.leases.byID.put((*[16]byte)(&l.id), l.self)
 	if l.request != (core.RequestKey{}) {
 		s.leases.byRequest.put((*[16]byte)(&l.request), l.self)
 	}
 	s.leases.order.push(l.expires, l)
+	if l.flags&flagProbe != 0 {
+		a.probes++
+	}
 	s.change(a, 1, 0)
-	s.charge(l.tenant, 1, 0)
-	return l
+	s.charge(t, 1, 0)
+	s.hand(l)
 }
 
 // end gives the slot back and leaves a mark with what happened to the lease. A
 // lease that was released marks its request id too; after any other end the id may take anew.
-func (s *Store) end(now int64, l *lease, how flags) {
+func (s *Store) end(now int64, l *lease, how flags, why core.LeaseEnd) {
 	s.leases.order.remove(l.place)
+	s.unhand(l)
 	a, number := l.account, l.account.number
 	if l.flags&flagProbe != 0 {
 		a.probes--
@@ -131,18 +146,17 @@ func (s *Store) end(now int64, l *lease, how flags) {
 			s.leases.byRequest.drop((*[16]byte)(&l.request), l.self)
 		}
 	}
-	s.markLease(now, l.id, number, l.flags|how)
+	s.markLease(now, l.id, number, l.flags|how).why = why
 	s.leases.recycle(l)
 	s.signals.publish(core.Signal{Kind: core.SignalFreed, Account: a.id})
 }
 
-// expire ends the first lease in the order of expiry.
-func (s *Store) expire(now int64) {
-	l := s.leases.order.items[0].key
+// expire ends a lease whose time is over, for a sweep to tell of.
+func (s *Store) expire(now int64, l *lease) {
 	if len(s.leases.expired) < expiredMost {
 		s.leases.expired = append(s.leases.expired, s.tell(l))
 	}
-	s.end(now, l, flagExpired)
+	s.end(now, l, flagExpired, core.LeaseEndExpired)
 }
 
 // tell gives the lease as answers have it.

@@ -8,7 +8,8 @@ type mark struct {
 	until   int64
 	account int32 // number; noAccount when it is not known
 	flags   flags
-	request bool // the key is a request's
+	why     core.LeaseEnd // where it ended by itself and that is known
+	request bool          // the key is a request's
 }
 
 // marks is a queue of marks in the order they were made, which is that of their
@@ -100,6 +101,7 @@ func (s *Store) markRequest(now int64, key core.RequestKey, account int32) {
 }
 
 func (s *Store) addMark(made mark) (ref, *mark) {
+	s.changes++
 	if s.marks.count == s.marks.most {
 		s.dropMark()
 	}

@@ -12,7 +12,7 @@ import (
 	"usher.internal/store/storetest"
 )
 
-func open(t *testing.T, opts memstore.Options) *memstore.Store {
+func open(t testing.TB, opts memstore.Options) *memstore.Store {
 	t.Helper()
 	s, err := memstore.New(opts)
 	if err != nil {
@@ -38,7 +38,7 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-func register(t *testing.T, s *memstore.Store, entries ...core.RosterEntry) error {
+func register(t testing.TB, s *memstore.Store, entries ...core.RosterEntry) error {
 	t.Helper()
 	return s.Register(context.Background(), &core.Roster{Accounts: entries})
 }

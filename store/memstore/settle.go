@@ -25,6 +25,7 @@ func (s *Store) Settle(ctx context.Context, events []core.Settlement, results []
 }
 
 func (s *Store) settle(now int64, e *core.Settlement) core.Settled {
+	s.changes++
 	if e.Lease == (core.LeaseID{}) {
 		return s.settleRequest(now, e)
 	}
@@ -84,12 +85,12 @@ func (s *Store) settleLive(now int64, l *lease, e *core.Settlement) core.Settled
 	switch e.Kind {
 	case core.SettleFinished:
 		out = s.count(now, e, a, &l.flags, core.EventApplied)
-		s.end(now, l, flagSettled)
+		s.end(now, l, flagSettled, 0)
 	case core.SettleUnused:
-		s.end(now, l, flagSettled)
+		s.end(now, l, flagSettled, 0)
 	case core.SettleWithdrawn:
 		if l.handed--; l.handed <= 0 {
-			s.end(now, l, flagWithdrawn)
+			s.end(now, l, flagWithdrawn, 0)
 		}
 	case core.SettleFirstToken, core.SettleSwitched:
 	}

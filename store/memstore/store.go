@@ -48,6 +48,7 @@ type Store struct {
 	roster    []*account       // by ordinal; nil for an ordinal without an id
 	loads     []decide.Load    // by ordinal, kept beside the counts of the accounts
 	tenants   map[string]*tenant
+	holders   map[string]*holder // by the owner's name
 	leases    leases
 	marks     marks
 	bindings  lapsing[core.BindingKey, int32] // to the account's number
@@ -58,6 +59,7 @@ type Store struct {
 	directory directory
 	signals   signals
 	secret    []byte
+	changes   uint64 // of leases and marks
 }
 
 var _ core.Store = (*Store)(nil)
@@ -87,6 +89,7 @@ func New(opts Options) (*Store, error) {
 		markTTL:   int64(opts.MarkTTL),
 		byID:      make(map[string]int32),
 		tenants:   make(map[string]*tenant),
+		holders:   make(map[string]*holder),
 		marks:     marks{most: uint32(opts.MarksMax)},
 		bindings:  newLapsing[core.BindingKey, int32](),
 		stand:     newLapsing[core.BindingKey, int32](),
@@ -126,7 +129,7 @@ func (s *Store) Close() error {
 func (s *Store) tick() (now int64) {
 	now = int64(s.clock.Now().Sub(s.start))
 	for s.leases.order.due(now) {
-		s.expire(now)
+		s.expire(now, s.leases.order.items[0].key)
 	}
 	for s.waitOrder.due(now) {
 		s.dismiss(s.waitOrder.items[0].key)

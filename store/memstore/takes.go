@@ -86,6 +86,7 @@ func (s *Store) takeFirst(now int64, take *core.FirstTake) core.FirstTaken {
 		return core.FirstTaken{Status: core.FirstTook, Index: int(l.index), Lease: s.tell(l)}
 	case repeated:
 		l.handed++
+		s.changes++
 		return core.FirstTaken{Status: core.FirstRepeated, Lease: s.tell(l)}
 	case released:
 		return core.FirstTaken{Status: core.FirstReleased}
@@ -148,6 +149,7 @@ func (s *Store) takeBound(now int64, take *core.BoundTake, out *core.BoundTaken)
 	case repeated:
 		if !take.DryRun {
 			l.handed++
+			s.changes++
 		}
 		out.Status, out.Lease = core.BoundRepeated, s.tell(l)
 		return

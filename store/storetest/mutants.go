@@ -20,7 +20,9 @@ type Mutant struct {
 const forever = 1000 * time.Hour
 
 // Mutants gives the faults that the suite must find, in any store.
-func Mutants() []Mutant {
+func Mutants() []Mutant { return append(takingMutants(), ownerMutants()...) }
+
+func takingMutants() []Mutant {
 	return []Mutant{
 		{"limit off by one", "take/never_above_the_limit", func(s core.Store) core.Store { return &limitOff{s} }},
 		{"no expiry", "expiry/ends_at_exactly_its_deadline", taking(func(g *core.Grant) { g.TTL = forever })},

@@ -62,7 +62,7 @@ func Checks() []Check {
 	for _, part := range [][]Check{
 		takeChecks(), repeatChecks(), expiryChecks(), settleChecks(), endedChecks(), bindingChecks(), fateChecks(),
 		dryChecks(), substituteChecks(), lineChecks(), signalChecks(), cooldownChecks(), directoryChecks(), baseChecks(),
-		countChecks(),
+		countChecks(), ownerChecks(),
 	} {
 		all = append(all, part...)
 	}
