@@ -92,7 +92,7 @@ func (e *leaseEnds) list() (counts []LeaseEndCount, adopted, overcommitted uint6
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for name, of := range e.byOwner { // order-free: sorted below
-		for key, total := range of.total {
+		for key, total := range of.total { // order-free: sorted below
 			counts = append(counts, LeaseEndCount{Owner: name, Account: key.account, End: key.end, Total: total})
 		}
 	}

@@ -172,6 +172,7 @@ func (s *Scheduler) cool(account string, l *lesson, now time.Time) {
 	case l.cool.Account != "":
 		ordinal := s.registry.ordinal(account)
 		s.colds.set(ordinal, &l.cool)
+		s.accountsChanged([]string{l.cool.Account})
 		if l.overload {
 			s.colds.overloaded(ordinal, l.granted, now)
 		}

@@ -19,7 +19,7 @@ func restarted(old *house, away time.Duration, accounts []pool.Account) *house {
 	if err := old.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	<-time.After(away)
+	pass(away)
 	store, err := memstore.New(memstore.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -131,8 +131,21 @@ func New(ctx context.Context, opts Options) (*Scheduler, error) {
 	s.runs.New = func() any { return new(run) }
 	s.batches.New = func() any { return new(batch) }
 	s.started = s.clock.Now()
+	s.takeUpCooldowns(ctx)
 	s.start(sweepEvery)
 	return s, nil
+}
+
+// takeUpCooldowns learns the deadlines that the store has kept.
+func (s *Scheduler) takeUpCooldowns(ctx context.Context) {
+	cooling, err := s.store.Cooling(ctx)
+	if err != nil {
+		s.logger.Warn("the store's cooldowns could not be taken up", "error", err)
+		return
+	}
+	for i := range cooling {
+		s.colds.set(s.registry.ordinal(cooling[i].Account), &cooling[i])
+	}
 }
 
 // start runs what goes on in the background until Close.

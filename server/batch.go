@@ -22,6 +22,8 @@ type batch struct {
 	sent []sentEvent
 	// exceptions has a place for each message; it is nil for one that was plainly applied.
 	exceptions []*usherv1.EventException
+	// beat ends the batch: the heartbeat that came behind its events.
+	beat *usherv1.Heartbeat
 }
 
 type sentEvent struct {
@@ -33,28 +35,41 @@ func (b *batch) reset() {
 	// Lets go of what the last batch pointed to.
 	clear(b.events)
 	clear(b.exceptions)
-	b.events, b.sent, b.exceptions = b.events[:0], b.sent[:0], b.exceptions[:0]
+	b.events, b.sent, b.exceptions, b.beat = b.events[:0], b.sent[:0], b.exceptions[:0], nil
 }
 
-func (b *batch) full() bool { return len(b.exceptions) >= maxBatch }
+func (b *batch) full() bool { return b.beat != nil || len(b.exceptions) >= maxBatch }
 
-// add takes one message: its event waits for report, or it is refused here.
+// add takes one message: its event waits for report, its heartbeat for after it, or it is refused here.
 func (b *batch) add(m *usherv1.ReportStreamRequest) {
 	switch what := m.GetMessage().(type) {
 	case *usherv1.ReportStreamRequest_Event:
 		b.addEvent(what.Event)
 	case *usherv1.ReportStreamRequest_Heartbeat:
-		n := what.Heartbeat.GetSequence()
-		if !b.order.next(n) {
-			b.refuse(n, usherv1.NackReason_NACK_REASON_SEQUENCE, "heartbeat.sequence", "does not rise")
-			return
-		}
-		b.refuse(n, usherv1.NackReason_NACK_REASON_UNIMPLEMENTED, "heartbeat", "is not built yet")
+		b.addHeartbeat(what.Heartbeat)
 	case *usherv1.ReportStreamRequest_Hello:
 		b.refuse(0, usherv1.NackReason_NACK_REASON_INVALID_ARGUMENT, "hello", "must be the first message only")
 	default:
 		b.refuse(0, usherv1.NackReason_NACK_REASON_INVALID_ARGUMENT, "message", "is required")
 	}
+}
+
+func (b *batch) addHeartbeat(m *usherv1.Heartbeat) {
+	n := m.GetSequence()
+	if !b.order.next(n) {
+		b.refuse(n, usherv1.NackReason_NACK_REASON_SEQUENCE, "heartbeat.sequence", "does not rise")
+		return
+	}
+	var c checker
+	for i, t := range m.GetLeaseTokens() {
+		c.token(place{prefix: "heartbeat.lease_tokens", index: i}, "", t)
+	}
+	if len(c.violations) > 0 {
+		v := c.violations[0]
+		b.refuse(n, usherv1.NackReason_NACK_REASON_INVALID_ARGUMENT, v.GetField(), v.GetDescription())
+		return
+	}
+	b.beat = m
 }
 
 func (b *batch) addEvent(m *usherv1.SequencedEvent) {
@@ -65,17 +80,14 @@ func (b *batch) addEvent(m *usherv1.SequencedEvent) {
 	}
 	var c checker
 	c.event(streamEvent, m.GetEvent())
-	switch {
-	case len(c.violations) > 0:
+	if len(c.violations) > 0 {
 		v := c.violations[0]
 		b.refuse(n, usherv1.NackReason_NACK_REASON_INVALID_ARGUMENT, v.GetField(), v.GetDescription())
-	case len(c.unbuilt) > 0:
-		b.refuse(n, usherv1.NackReason_NACK_REASON_UNIMPLEMENTED, c.unbuilt[0], "is not built yet")
-	default:
-		b.events = append(b.events, eventFrom(m.GetEvent()))
-		b.sent = append(b.sent, sentEvent{sequence: n, place: len(b.exceptions)})
-		b.exceptions = append(b.exceptions, nil)
+		return
 	}
+	b.events = append(b.events, eventFrom(m.GetEvent()))
+	b.sent = append(b.sent, sentEvent{sequence: n, place: len(b.exceptions)})
+	b.exceptions = append(b.exceptions, nil)
 }
 
 func (b *batch) refuse(n uint64, reason usherv1.NackReason, field, text string) {

@@ -57,8 +57,6 @@ type checker struct {
 	violations []*errdetails.BadRequest_FieldViolation
 	// more counts violations that were left out.
 	more int
-	// unbuilt are the fields that this server does not build yet.
-	unbuilt []string
 }
 
 // bad records a violation. The text must not quote the value: it may be a hash or a token, and errors are logged.
@@ -70,25 +68,11 @@ func (c *checker) bad(at place, field, text string) {
 	c.violations = append(c.violations, &errdetails.BadRequest_FieldViolation{Field: at.path(field), Description: text})
 }
 
-func (c *checker) unimplemented(at place, field string) {
-	if len(c.unbuilt) < maxViolations {
-		c.unbuilt = append(c.unbuilt, at.path(field))
-	}
-}
-
-// err gives the status of what was found: what is wrong before what is not built.
+// err gives the status of what was found; nil when nothing was.
 func (c *checker) err() error {
-	switch {
-	case len(c.violations) > 0:
-		return c.invalid()
-	case len(c.unbuilt) > 0:
-		st := status.New(codes.Unimplemented, c.unbuilt[0]+" is not built yet")
-		return detailed(st, reasonUnimplemented, map[string]string{"field": c.unbuilt[0]}, 0)
+	if len(c.violations) == 0 {
+		return nil
 	}
-	return nil
-}
-
-func (c *checker) invalid() error {
 	first := c.violations[0]
 	text := first.GetField() + ": " + first.GetDescription()
 	if n := len(c.violations) - 1 + c.more; n > 0 {

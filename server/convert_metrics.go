@@ -17,16 +17,21 @@ type view struct {
 
 func snapshotTo(s *core.Snapshot, t *telemetry.Telemetry, v view) *usherv1.MetricsSnapshot {
 	out := &usherv1.MetricsSnapshot{
-		At:                 stamp(s.At),
-		Uptime:             durationpb.New(s.Uptime),
-		Totals:             totalsTo(&s.Totals),
-		DecisionLatency:    quantilesTo(t.Latency()),
-		Rpcs:               callsTo(t.Calls()),
-		Reports:            eventCountsTo(t.Events()),
-		LeasesLive:         uint64(max(s.Usage.Leases, 0)),
-		LeasesExpiredTotal: s.LeasesExpired,
-		Waiting:            uint64(max(s.Usage.Waiting, 0)),
-		Profile:            s.Profile,
+		At:              stamp(s.At),
+		Uptime:          durationpb.New(s.Uptime),
+		Totals:          totalsTo(&s.Totals),
+		DecisionLatency: quantilesTo(t.Latency()),
+		Rpcs:            callsTo(t.Calls()),
+		Reports:         eventCountsTo(t.Events()),
+		LeaseEnds:       leaseEndsTo(s.LeaseEnds),
+
+		LeasesAdoptedTotal:       s.LeasesAdopted,
+		LeasesOvercommittedTotal: s.LeasesOvercommitted,
+		OwnersAttached:           count(s.OwnersAttached),
+		LeasesLive:               uint64(max(s.Usage.Leases, 0)),
+		LeasesExpiredTotal:       s.LeasesExpired,
+		Waiting:                  uint64(max(s.Usage.Waiting, 0)),
+		Profile:                  s.Profile,
 	}
 	for i := range s.Selects {
 		c := &s.Selects[i]
@@ -41,6 +46,14 @@ func snapshotTo(s *core.Snapshot, t *telemetry.Telemetry, v view) *usherv1.Metri
 		if a := &s.Accounts[i]; a.Account.InGroup(v.group) {
 			out.Accounts = append(out.Accounts, accountTo(a))
 		}
+	}
+	return out
+}
+
+func leaseEndsTo(ends []core.LeaseEndCount) []*usherv1.LeaseEndCount {
+	out := make([]*usherv1.LeaseEndCount, len(ends))
+	for i, e := range ends {
+		out[i] = &usherv1.LeaseEndCount{Owner: e.Owner, AccountId: e.Account, Reason: leaseEndTo(e.End), Total: e.Total}
 	}
 	return out
 }

@@ -29,7 +29,6 @@ const (
 	reasonInvalidPool     = "INVALID_POOL"
 	reasonDraining        = "DRAINING"
 	reasonInvalid         = "INVALID_ARGUMENT"
-	reasonUnimplemented   = "UNIMPLEMENTED_FIELD"
 	reasonSubscribers     = "TOO_MANY_SUBSCRIBERS"
 	reasonUnread          = "ACKS_NOT_READ"
 )

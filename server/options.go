@@ -53,6 +53,9 @@ type Options struct {
 	// Scheduler and Metrics are required, and are usually the same core.Scheduler.
 	Scheduler Scheduler
 	Metrics   Metrics
+	// Owners look after those who hold leases, and are usually the same core.Scheduler; nil is nobody: streams
+	// then have no terms, and heartbeats no effect.
+	Owners Owners
 	// Telemetry is the scheduler's observer, whose latencies the snapshots give; nil is one that nothing observes with.
 	Telemetry *telemetry.Telemetry
 	// Logger takes a line for calls that fail; nil is none.

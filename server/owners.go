@@ -1,37 +1,114 @@
 package server
 
 import (
-	"sync"
+	"context"
 
 	"usher.internal/core"
+	usherv1 "usher.internal/gen/usher/v1"
 )
 
-// ownerStreams knows the report stream of each owner, so that a new one takes over from the older.
-type ownerStreams struct {
-	mu sync.Mutex
-	// streams is guarded by mu. A closed value tells its stream to end.
-	streams map[core.Owner]chan struct{}
+// Owners is what report streams need of those who hold leases. core.Scheduler has it.
+type Owners interface {
+	// Attach makes a stream the owner's one; an older one of the same incarnation ends. It may block for ctx's time; safe
+	// for concurrent use. Errors are *core.Error or ctx's.
+	Attach(ctx context.Context, owner core.Owner, replacesPrevious bool) (*core.Attachment, error)
+	// OwnerTerms are told to clients. It does not block; safe for concurrent use.
+	OwnerTerms() core.OwnerTerms
 }
 
-func newOwnerStreams() *ownerStreams {
-	return &ownerStreams{streams: make(map[core.Owner]chan struct{})}
+var _ Owners = (*core.Scheduler)(nil)
+
+// attachment is a stream's hold on its owner: core.Attachment, or nothing.
+type attachment interface {
+	// Heartbeat takes a sign of life with the leases held. It may block for ctx's time; not for concurrent use.
+	Heartbeat(ctx context.Context, tokens []string) error
+	// Done is closed when another stream took over or nobody serves any more. It does not block.
+	Done() <-chan struct{}
+	// Ready has a token when Take has something. It does not block.
+	Ready() <-chan struct{}
+	// Take gives what the owner is to be told. It does not block.
+	Take() ([]core.OwnerEvent, error)
+	// Detach gives it up; idempotent. It does not block.
+	Detach()
 }
 
-// enter makes the caller the owner's stream. replaced is closed when another one enters;
-// leave must be called at the stream's end.
-func (o *ownerStreams) enter(owner core.Owner) (replaced <-chan struct{}, leave func()) {
-	mine := make(chan struct{})
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if older, ok := o.streams[owner]; ok {
-		close(older)
+// unattached is a stream whose owner nobody looks after.
+type unattached struct{}
+
+func (unattached) Heartbeat(context.Context, []string) error { return nil }
+func (unattached) Done() <-chan struct{}                     { return nil }
+func (unattached) Ready() <-chan struct{}                    { return nil }
+func (unattached) Take() ([]core.OwnerEvent, error)          { return nil, nil }
+func (unattached) Detach()                                   {}
+
+// attach greets an owner: its attachment, and the terms of the stream.
+func (s *Server) attach(ctx context.Context, hello *usherv1.ClientHello) (attachment, *usherv1.ServerHello, error) {
+	out := &usherv1.ServerHello{MarkTtl: span(s.opts.MarkTTL)}
+	if s.opts.Owners == nil {
+		return unattached{}, out, nil
 	}
-	o.streams[owner] = mine
-	return mine, func() {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		if o.streams[owner] == mine {
-			delete(o.streams, owner)
+	a, err := s.opts.Owners.Attach(ctx, ownerFrom(hello.GetOwner()), hello.GetReplacesPrevious())
+	if err != nil {
+		return nil, nil, s.statusError(ctx, err)
+	}
+	terms := s.opts.Owners.OwnerTerms()
+	out.HeartbeatInterval = span(terms.HeartbeatInterval)
+	out.HeartbeatTimeout = span(terms.HeartbeatTimeout)
+	out.OwnerGrace = span(terms.OwnerGrace)
+	return a, out, nil
+}
+
+// tell sends what the owner is to be told.
+func (r *reportStream) tell() error {
+	events, err := r.owner.Take()
+	if err != nil {
+		return nil // the attachment has ended, which run sees
+	}
+	for i := range events {
+		message := ownerEventTo(&events[i])
+		if message == nil {
+			continue
+		}
+		if err := r.stream.Send(message); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+// ownerEventTo gives nil for an overflow: a client that hears of some losses only learns
+// of the others from its reports, which name them LEASE_EXPIRED.
+func ownerEventTo(e *core.OwnerEvent) *usherv1.ReportStreamResponse {
+	switch e.Kind {
+	case core.OwnerLeaseLost:
+		return &usherv1.ReportStreamResponse{Message: &usherv1.ReportStreamResponse_LeaseLost{
+			LeaseLost: &usherv1.LeaseLost{LeaseToken: e.Token, Reason: leaseEndTo(e.End)},
+		}}
+	case core.OwnerAccountState:
+		return &usherv1.ReportStreamResponse{Message: &usherv1.ReportStreamResponse_AccountState{
+			AccountState: &usherv1.AccountStateChange{
+				AccountId: e.Account, State: stateTo(e.State), BlockedReason: reasonTo(e.Blocked), BlockedUntil: stamp(e.BlockedUntil),
+			},
+		}}
+	case core.OwnerOverflow:
+	}
+	return nil
+}
+
+func leaseEndTo(e core.LeaseEnd) usherv1.LeaseEnd {
+	switch e {
+	case core.LeaseEndExpired:
+		return usherv1.LeaseEnd_LEASE_END_EXPIRED
+	case core.LeaseEndOwnerSilent:
+		return usherv1.LeaseEnd_LEASE_END_OWNER_SILENT
+	case core.LeaseEndForgotten:
+		return usherv1.LeaseEnd_LEASE_END_FORGOTTEN
+	case core.LeaseEndReplaced:
+		return usherv1.LeaseEnd_LEASE_END_REPLACED
+	case core.LeaseEndMaxAge:
+		return usherv1.LeaseEnd_LEASE_END_MAX_AGE
+	case core.LeaseEndOperator:
+		return usherv1.LeaseEnd_LEASE_END_OPERATOR
+	}
+	return usherv1.LeaseEnd_LEASE_END_UNSPECIFIED
 }

@@ -26,7 +26,6 @@ type Server struct {
 	telemetry *telemetry.Telemetry
 	grpc      *grpc.Server
 	health    *healthService
-	owners    *ownerStreams
 
 	// draining ends when Drain begins: it closes the gate and ends the streams.
 	draining      context.Context
@@ -51,7 +50,6 @@ func New(opts Options) (*Server, error) {
 		opts:      opts,
 		log:       sampled(opts.Logger),
 		telemetry: opts.Telemetry,
-		owners:    newOwnerStreams(),
 		drained:   make(chan struct{}),
 	}
 	s.draining, s.beginDraining = context.WithCancel(context.Background())

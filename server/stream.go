@@ -29,6 +29,7 @@ type reportServerStream = grpc.BidiStreamingServer[usherv1.ReportStreamRequest, 
 type reportStream struct {
 	server *Server
 	stream reportServerStream
+	owner  attachment
 	// received is closed by the receiver, after it has set receiveErr.
 	received   chan *usherv1.ReportStreamRequest
 	receiveErr error
@@ -52,9 +53,11 @@ func (s *schedulerService) ReportStream(stream reportServerStream) error {
 	if err := validateHello(first); err != nil {
 		return err
 	}
-	replaced, leave := s.server.owners.enter(ownerFrom(first.GetHello().GetOwner()))
-	defer leave()
-	hello := &usherv1.ServerHello{MarkTtl: span(s.server.opts.MarkTTL)}
+	owner, hello, err := s.server.attach(stream.Context(), first.GetHello())
+	if err != nil {
+		return err
+	}
+	defer owner.Detach()
 	err = stream.Send(&usherv1.ReportStreamResponse{Message: &usherv1.ReportStreamResponse_Hello{Hello: hello}})
 	if err != nil {
 		return err
@@ -62,6 +65,7 @@ func (s *schedulerService) ReportStream(stream reportServerStream) error {
 	r := &reportStream{
 		server:   s.server,
 		stream:   stream,
+		owner:    owner,
 		received: make(chan *usherv1.ReportStreamRequest, receivedAhead),
 		acks:     newAcks(),
 		flush:    make(chan struct{}),
@@ -69,7 +73,7 @@ func (s *schedulerService) ReportStream(stream reportServerStream) error {
 	}
 	s.server.streamWork.Go(r.receive)
 	s.server.streamWork.Go(r.send)
-	return r.run(replaced)
+	return r.run()
 }
 
 // receive reads until the stream ends. It may outlive the handler by a moment: the handler's return ends the stream.
@@ -92,13 +96,13 @@ func (r *reportStream) receive() {
 }
 
 // run applies what is received until the client is done, another stream of the owner takes over, or the server drains.
-func (r *reportStream) run(replaced <-chan struct{}) error {
+func (r *reportStream) run() error {
 	for {
 		select {
 		case <-r.server.draining.Done():
 			return r.goAway("the server is draining")
-		case <-replaced:
-			return r.goAway("another stream of this owner took over")
+		case <-r.owner.Done():
+			return r.goAway("another stream of this owner took over, or usher stops")
 		case m, more := <-r.received:
 			if !more {
 				return r.end()
@@ -110,27 +114,35 @@ func (r *reportStream) run(replaced <-chan struct{}) error {
 	}
 }
 
-// apply takes a message and those behind it that are there already.
+// apply takes a message and those behind it that are there already, up to a heartbeat.
 func (r *reportStream) apply(m *usherv1.ReportStreamRequest) error {
 	b := &r.batch
 	b.reset()
-	b.add(m)
-	for !b.full() {
-		next := r.poll()
-		if next == nil {
+	for b.add(m); !b.full(); b.add(m) {
+		if m = r.poll(); m == nil {
 			break
 		}
-		b.add(next)
 	}
 	// What was received is applied even when the client is gone: it may be a release.
 	if err := b.report(r.server.running, r.server.opts.Scheduler); err != nil {
 		r.server.log.Info("events of a report stream could not be applied", zap.Int("events", len(b.events)))
+	}
+	if b.beat != nil {
+		r.beat(b.beat)
 	}
 	if !r.acks.add(b.order.last, b.exceptions) {
 		st := status.New(codes.ResourceExhausted, "too many results wait for a client that does not read its acks")
 		return detailed(st, reasonUnread, nil, 0)
 	}
 	return nil
+}
+
+// beat takes a heartbeat; the events before it have been applied.
+func (r *reportStream) beat(m *usherv1.Heartbeat) {
+	if err := r.owner.Heartbeat(r.stream.Context(), m.GetLeaseTokens()); err != nil {
+		r.batch.refuse(m.GetSequence(), usherv1.NackReason_NACK_REASON_UNAVAILABLE, "", "could not be taken now")
+		r.server.log.Info("a heartbeat could not be taken", zap.Error(err))
+	}
 }
 
 // poll gives a message that is there already, nil when there is none.
@@ -151,6 +163,10 @@ func (r *reportStream) send() {
 		select {
 		case <-r.acks.ready:
 			if r.sendAck() != nil {
+				return
+			}
+		case <-r.owner.Ready():
+			if r.tell() != nil {
 				return
 			}
 		case <-r.flush:

@@ -71,18 +71,15 @@ func acked(tb testing.TB, stream clientStream, through uint64, exceptions int) [
 
 func TestHelloComesFirst(t *testing.T) {
 	e := newEdge(t, Options{Scheduler: &fakeScheduler{}, Metrics: noMetrics{}})
-	replaces := hello("o", "1")
-	replaces.GetHello().ReplacesPrevious = true
 	for name, row := range map[string]struct {
 		first *usherv1.ReportStreamRequest
 		want  refusal
 	}{
-		"event":             {event(1, about("t", succeeded())), refusal{fields: []string{"hello"}}},
-		"nothing in it":     {&usherv1.ReportStreamRequest{}, refusal{fields: []string{"hello"}}},
-		"half-close":        {nil, refusal{fields: []string{"hello"}}},
-		"no owner":          {&usherv1.ReportStreamRequest{Message: &usherv1.ReportStreamRequest_Hello{Hello: &usherv1.ClientHello{}}}, refusal{fields: []string{"hello.owner"}}},
-		"no name":           {hello("", "1"), refusal{fields: []string{"hello.owner.name"}}},
-		"replaces previous": {replaces, refusal{unbuilt: "hello.replaces_previous"}},
+		"event":         {event(1, about("t", succeeded())), refusal{fields: []string{"hello"}}},
+		"nothing in it": {&usherv1.ReportStreamRequest{}, refusal{fields: []string{"hello"}}},
+		"half-close":    {nil, refusal{fields: []string{"hello"}}},
+		"no owner":      {&usherv1.ReportStreamRequest{Message: &usherv1.ReportStreamRequest_Hello{Hello: &usherv1.ClientHello{}}}, refusal{fields: []string{"hello.owner"}}},
+		"no name":       {hello("", "1"), refusal{fields: []string{"hello.owner.name"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			stream, err := e.scheduler.ReportStream(t.Context())
@@ -153,7 +150,7 @@ func TestBadEventsAreNackedAndTheStreamGoesOn(t *testing.T) {
 		event(5, about("forged", succeeded())),
 		event(6, about(token, succeeded())),
 	)
-	got := acked(t, stream, 6, 8)
+	got := acked(t, stream, 6, 7)
 	for i, want := range []struct {
 		sequence uint64
 		reason   usherv1.NackReason
@@ -162,7 +159,6 @@ func TestBadEventsAreNackedAndTheStreamGoesOn(t *testing.T) {
 		{1, usherv1.NackReason_NACK_REASON_INVALID_ARGUMENT, "event.event"},
 		{2, usherv1.NackReason_NACK_REASON_INVALID_ARGUMENT, "event.event.finished.outcome"},
 		{3, usherv1.NackReason_NACK_REASON_INVALID_ARGUMENT, "event.event.finished.retry_after"},
-		{4, usherv1.NackReason_NACK_REASON_UNIMPLEMENTED, "heartbeat"},
 		{4, usherv1.NackReason_NACK_REASON_SEQUENCE, "heartbeat.sequence"},
 		{0, usherv1.NackReason_NACK_REASON_INVALID_ARGUMENT, "hello"},
 		{0, usherv1.NackReason_NACK_REASON_INVALID_ARGUMENT, "message"},
@@ -172,7 +168,7 @@ func TestBadEventsAreNackedAndTheStreamGoesOn(t *testing.T) {
 			t.Errorf("exception %d: %v, want %v", i, x, want)
 		}
 	}
-	if len(got) != 8 || got[7].GetResult().GetStatus() != usherv1.ReportStatus_REPORT_STATUS_TOKEN_INVALID {
+	if len(got) != 7 || got[6].GetResult().GetStatus() != usherv1.ReportStatus_REPORT_STATUS_TOKEN_INVALID {
 		t.Errorf("got %v", got)
 	}
 	if n := w.inUse(t); n != 0 {

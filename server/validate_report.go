@@ -54,9 +54,6 @@ func validateHello(m *usherv1.ReportStreamRequest) error {
 	} else {
 		c.owner(at, hello.GetOwner())
 	}
-	if hello.GetReplacesPrevious() {
-		c.unimplemented(root, "hello.replaces_previous")
-	}
 	return c.err()
 }
 

@@ -73,16 +73,20 @@ type world struct {
 	core *core.Scheduler
 }
 
-func newWorld(tb testing.TB, accounts []pool.Account, opts Options) *world {
+func newWorld(tb testing.TB, accounts []pool.Account, opts Options, change ...func(*core.Options)) *world {
 	tb.Helper()
-	scheduler := newCore(tb, accounts, nil)
-	opts.Scheduler, opts.Metrics = scheduler, scheduler
+	scheduler := newCore(tb, accounts, nil, change...)
+	opts.Scheduler, opts.Metrics, opts.Owners = scheduler, scheduler, scheduler
 	return &world{edge: newEdge(tb, opts), core: scheduler}
 }
 
-func newCore(tb testing.TB, accounts []pool.Account, observer core.Observer) *core.Scheduler {
+func newCore(tb testing.TB, accounts []pool.Account, observer core.Observer, change ...func(*core.Options)) *core.Scheduler {
 	tb.Helper()
-	return newCoreAt(tb, accounts, core.Options{Observer: observer}, decide.Reference())
+	opts := core.Options{Observer: observer}
+	for _, c := range change {
+		c(&opts)
+	}
+	return newCoreAt(tb, accounts, opts, decide.Reference())
 }
 
 func newCoreAt(tb testing.TB, accounts []pool.Account, opts core.Options, policy decide.Policy) *core.Scheduler {

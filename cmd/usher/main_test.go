@@ -25,6 +25,9 @@ const patience = 60 * time.Second
 var binary string
 
 func TestMain(m *testing.M) {
+	if spec := os.Getenv(gatewayEnv); spec != "" {
+		os.Exit(gatewayMain(spec))
+	}
 	os.Exit(withBinary(m))
 }
 
@@ -39,6 +42,11 @@ func withBinary(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	// Of the demo's state nothing stays behind.
+	if err := os.Setenv("TMPDIR", dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	binary = filepath.Join(dir, "usher")
 	args := []string{"build", "-o", binary, "-ldflags", "-X main.version=v0.0.0-test"}
 	if raceBinary() {

@@ -80,6 +80,7 @@ func (c *serveCmd) Run(ctx context.Context, std cli.IO) error {
 			return err
 		}
 		opts.Config = made
+		c.keepDemo(made, std)
 	}
 	a, err := app.New(ctx, opts)
 	if err != nil {
@@ -90,13 +91,30 @@ func (c *serveCmd) Run(ctx context.Context, std cli.IO) error {
 	}
 	reloadOn(hangups, a)
 	if c.Demo {
-		c.startDemo(a, std)
+		c.startDemo(a, std, opts.Config.Memory.StateFile)
 	}
 	select {
 	case <-ctx.Done():
 	case <-a.Done():
 	}
 	return a.Stop(context.Background())
+}
+
+// keepDemo lets a demo on an address of its own go on where the last one stopped.
+func (c *serveCmd) keepDemo(made *config.Config, std cli.IO) {
+	address := made.Server.Listen[0]
+	if len(c.Listen) > 0 {
+		address = c.Listen[0]
+	}
+	if strings.HasSuffix(address, ":0") {
+		return // another port each time
+	}
+	path, err := demoState(address)
+	if err != nil {
+		fmt.Fprintln(std.Err, "the demo keeps no state:", err)
+		return
+	}
+	made.Memory.StateFile = path
 }
 
 func (c *serveCmd) override(read *config.Config) {
@@ -128,7 +146,7 @@ func reloadOn(hangups <-chan os.Signal, a *app.App) {
 	})
 }
 
-func (c *serveCmd) startDemo(a *app.App, std cli.IO) {
+func (c *serveCmd) startDemo(a *app.App, std cli.IO, state string) {
 	address := a.Addresses()[0]
 	if c.DemoTraffic {
 		life := demo.NewLife(address, core.SystemClock{})
@@ -138,21 +156,32 @@ func (c *serveCmd) startDemo(a *app.App, std cli.IO) {
 			}
 		})
 	}
-	fmt.Fprint(std.Out, next(self(std), address, c.DemoTraffic))
+	fmt.Fprint(std.Out, next(self(std), banner{address: address, traffic: c.DemoTraffic, state: state}))
+}
+
+// banner is what a newcomer is told of the demo; state may be blank.
+type banner struct {
+	address string
+	traffic bool
+	state   string
 }
 
 // next tells a newcomer what to type.
-func next(self, address string, traffic bool) string {
+func next(self string, demo banner) string {
 	at := ""
-	if address != config.Default().Server.Listen[0] {
-		at = " --address " + address
+	if demo.address != config.Default().Server.Listen[0] {
+		at = " --address " + demo.address
 	}
 	var b strings.Builder
 	b.WriteString("\nThis is a demo: 8 made-up accounts of three providers in the groups chat and batch")
-	if traffic {
+	if demo.traffic {
 		b.WriteString(", with a little traffic\n(--no-demo-traffic is without)")
 	}
-	b.WriteString(". Ctrl-C ends it. In a second terminal:\n\n")
+	b.WriteString(". Ctrl-C ends it")
+	if demo.state != "" {
+		b.WriteString(";\nwhat is held, bound and learned outlives it in " + demo.state)
+	}
+	b.WriteString(". In a second terminal:\n\n")
 	for _, example := range []struct{ line, says string }{
 		{"top", "watch it live"},
 		{"select --model gpt-5 --session 4f1d", "which account, and why; again: the same one"},

@@ -64,7 +64,10 @@ func TestSockets(t *testing.T) {
 	address := "unix://" + path
 
 	first := serve(t, "--demo", "--no-demo-traffic", "--listen", address)
-	_, stderr, code := usher(t, "serve", "--demo", "--listen", address)
+	if _, stderr, code := usher(t, "serve", "--demo", "--listen", address); code != 1 || !strings.Contains(stderr, "another usher runs on it") {
+		t.Errorf("the demo again: exit code %d, %s", code, stderr)
+	}
+	_, stderr, code := usher(t, "serve", "--config", file(t, "accounts: []"), "--listen", address)
 	if code != 1 || !strings.Contains(stderr, "a living process listens there") {
 		t.Errorf("living: exit code %d, %s", code, stderr)
 	}

@@ -52,6 +52,7 @@ type App struct {
 	clock     core.Clock
 	scheduler *core.Scheduler
 	server    *server.Server
+	state     *memstore.StateFile // nil without memory.state_file
 	teardown  teardown
 
 	// served is closed when no listener is served any more; serveErr is set before.
@@ -127,6 +128,11 @@ func (a *App) build(ctx context.Context) error {
 		return err
 	}
 	a.teardown.push("store", func(context.Context) error { return store.Close() })
+	logger := slog.New(slogHandler{core: a.log.Core()})
+	// Before the scheduler: the key that tokens are signed with may be in the file.
+	if err := a.openState(ctx, store, logger); err != nil {
+		return err
+	}
 	observer, err := telemetry.New()
 	if err != nil {
 		return err
@@ -137,8 +143,8 @@ func (a *App) build(ctx context.Context) error {
 	}
 	a.scheduler, err = core.New(ctx, core.Options{
 		Store: store, Clock: a.clock, Observer: observer,
-		Logger:   slog.New(slogHandler{core: a.log.Core()}),
-		LeaseTTL: s.LeaseTTL, HistoryBytes: s.CoreHistoryBytes(),
+		Logger:   logger,
+		LeaseTTL: s.LeaseTTL, MaxLeaseAge: s.MaxLeaseAge, Owners: s.OwnerTerms(), HistoryBytes: s.CoreHistoryBytes(),
 		Outcomes: outcomes,
 		Entropy:  rand.Uint64, // safe for concurrent use, and seeded by the system at each start
 	})
@@ -146,11 +152,16 @@ func (a *App) build(ctx context.Context) error {
 		return err
 	}
 	a.teardown.push("scheduler", a.scheduler.Close)
+	if a.state != nil {
+		if err := a.scheduler.ImportState(a.state.Section()); err != nil {
+			return err
+		}
+	}
 	if err := a.scheduler.Apply(ctx, a.config.Pool(), a.config.Policy.Decide()); err != nil {
 		return err
 	}
 	a.server, err = server.New(server.Options{
-		Scheduler: a.scheduler, Metrics: a.scheduler, Telemetry: observer, Logger: a.log,
+		Scheduler: a.scheduler, Metrics: a.scheduler, Owners: a.scheduler, Telemetry: observer, Logger: a.log,
 		MarkTTL: s.MarkTTL, MaxSubscribers: s.Limits.MetricsStreams,
 		RetryAfter: s.RetryAfter, MinPingInterval: s.Keepalive.MinPingInterval,
 	})
@@ -187,6 +198,10 @@ func (a *App) startLocked(ctx context.Context) error {
 		if tcp, ok := l.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
 			a.log.Warn("other machines reach this address, and there is no TLS", zap.Stringer("address", tcp))
 		}
+	}
+	if a.state != nil {
+		// Not before it listens: an usher that cannot serve changes no file.
+		a.state.Start(a.scheduler)
 	}
 	go func() {
 		defer close(a.served)

@@ -54,7 +54,7 @@ func (a *App) reloadIf(ctx context.Context, forced bool) error {
 	}
 	a.level.SetLevel(zapLevel(c.Server.Log.Severity()))
 	a.log.Info("reloaded", zap.Int("accounts", len(c.Accounts)), zap.String("profile", c.Policy.Profile))
-	if changed := serverChanges(a.config.Server, c.Server); len(changed) > 0 {
+	if changed := restartChanges(a.config, c); len(changed) > 0 {
 		a.log.Warn("these changes take effect at a restart", zap.Strings("fields", changed))
 	}
 	return nil
@@ -74,10 +74,12 @@ func (a *App) apply(ctx context.Context, c *config.Config) error {
 	return nil
 }
 
-// serverChanges names the settings that differ and that a running server keeps.
-func serverChanges(inForce, read config.Server) []string {
-	inForce.Log.Level = read.Log.Level
-	return changes("server", reflect.ValueOf(inForce), reflect.ValueOf(read))
+// restartChanges names the settings that differ and that a running usher keeps.
+func restartChanges(inForce, read *config.Config) []string {
+	server := inForce.Server
+	server.Log.Level = read.Server.Log.Level
+	return append(changes("server", reflect.ValueOf(server), reflect.ValueOf(read.Server)),
+		changes("memory", reflect.ValueOf(inForce.Memory), reflect.ValueOf(read.Memory))...)
 }
 
 func changes(path string, x, y reflect.Value) []string {

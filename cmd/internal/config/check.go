@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"usher.internal/core"
 )
@@ -33,6 +34,19 @@ func check(p *problems, c *Config) {
 	checkPolicy(p, &c.Policy)
 	checkOutcomes(p, c.Outcomes)
 	checkListen(p, c.Server.Listen)
+	checkLeases(p, &c.Server)
+	if path := c.Memory.StateFile; path != "" && (!filepath.IsAbs(path) || filepath.Clean(path) != path || filepath.Dir(path) == path) {
+		p.add("memory.state_file", "is %q; allowed: the absolute path of a file, such as /var/lib/usher/state", path)
+	}
+}
+
+func checkLeases(p *problems, s *Server) {
+	if age := s.MaxLeaseAge; age > 0 && age < time.Second {
+		p.add("server.max_lease_age", "is %v; allowed: 0s, or from 1s to 720h", age)
+	}
+	if beat := s.Heartbeat; beat.Timeout <= beat.Interval {
+		p.add("server.heartbeat.timeout", "is %v, not above interval, which is %v", beat.Timeout, beat.Interval)
+	}
 }
 
 func checkPolicy(p *problems, policy *Policy) {

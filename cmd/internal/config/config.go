@@ -21,6 +21,8 @@ type Config struct {
 	Outcomes []Outcome `yaml:"outcomes"`
 	// Where and how usher serves. Takes effect at a restart, but for log.level.
 	Server Server `yaml:"server"`
+	// What usher keeps in its own memory. Takes effect at a restart.
+	Memory Memory `yaml:"memory"`
 }
 
 // Account is one upstream that can serve requests.

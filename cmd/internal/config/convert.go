@@ -63,6 +63,11 @@ func (s *Server) CoreHistoryBytes() int {
 	return s.HistoryBytes
 }
 
+// OwnerTerms gives what gateways with a report stream keep to.
+func (s *Server) OwnerTerms() core.OwnerTerms {
+	return core.OwnerTerms{HeartbeatInterval: s.Heartbeat.Interval, HeartbeatTimeout: s.Heartbeat.Timeout, OwnerGrace: s.Heartbeat.Grace}
+}
+
 // Severity gives log.level as slog knows it.
 func (l *Log) Severity() slog.Level {
 	var level slog.Level

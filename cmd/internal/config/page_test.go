@@ -72,7 +72,7 @@ Durations are text such as ` + "`250ms`, `10s`, `1h30m`" + `; instants are RFC 3
 characters and no white space at their ends; numbers are decimal. Aliases are not allowed.
 
 ` + "`groups`, `accounts`, `policy` and `outcomes`" + ` are read again when the file changes and on SIGHUP: all of it, or, when there is a mistake in it,
-nothing. ` + "`server`" + ` takes effect at a restart, but for ` + "`server.log.level`" + `. Flags of ` + "`usher serve`" + ` win over the file.
+nothing. ` + "`server` and `memory`" + ` take effect at a restart, but for ` + "`server.log.level`" + `. Flags of ` + "`usher serve`" + ` win over the file.
 
 An annotated example: [usher.example.yaml](usher.example.yaml), or ` + "`usher config example`" + `.
 

@@ -23,7 +23,7 @@ func TestParseRefuses(t *testing.T) {
 	}{
 		"empty":            {"", []string{"f.yaml:1: the file is empty"}},
 		"only a comment":   {"# nothing\n", []string{"f.yaml:1: the file is empty"}},
-		"not a mapping":    {"- a\n", []string{"f.yaml:1: must have fields (groups, accounts, policy, outcomes, server), is a list"}},
+		"not a mapping":    {"- a\n", []string{"f.yaml:1: must have fields (groups, accounts, policy, outcomes, server, memory), is a list"}},
 		"no accounts key":  {"groups: []\n", []string{"f.yaml:1: accounts: is required"}},
 		"not yaml":         {"accounts: []\npolicy: {\n", []string{"not YAML:"}},
 		"tab":              {"accounts:\n\t- id: a\n", []string{"f.yaml:2: not YAML:"}},
@@ -67,6 +67,16 @@ func TestParseRefuses(t *testing.T) {
 		"negative time":    {"accounts: []\nserver: {drain_timeout: -1s}\n", []string{"server.drain_timeout: is -1s; allowed: from 0s to 24h"}},
 		"short lease":      {"accounts: []\nserver: {lease_ttl: 10ms}\n", []string{"server.lease_ttl: is 10ms; allowed: from 1s to 24h"}},
 		"yes":              {"accounts: []\nserver: {insecure: yes}\n", []string{"server.insecure: must be true or false, is text"}},
+		"heartbeat":        {"accounts: []\nserver:\n  heartbeat: {interval: 5s, timeout: 5s}\n", []string{"f.yaml:3: server.heartbeat.timeout: is 5s, not above interval, which is 5s"}},
+		"long interval":    {"accounts: []\nserver:\n  heartbeat:\n    interval: 10s\n", []string{"f.yaml:4: server.heartbeat.timeout: is 10s, not above interval"}},
+		"no interval":      {"accounts: []\nserver: {heartbeat: {interval: 0s}}\n", []string{"server.heartbeat.interval: is 0s; allowed: from 100ms to 1h"}},
+		"no grace":         {"accounts: []\nserver: {heartbeat: {grace: 0s}}\n", []string{"server.heartbeat.grace: is 0s; allowed: from 100ms to 24h"}},
+		"lease age":        {"accounts: []\nserver: {max_lease_age: 5ms}\n", []string{"server.max_lease_age: is 5ms; allowed: 0s, or from 1s to 720h"}},
+		"negative age":     {"accounts: []\nserver: {max_lease_age: -1s}\n", []string{"server.max_lease_age: is -1s; allowed: from 0s to 720h"}},
+		"relative state":   {"accounts: []\nmemory: {state_file: state}\n", []string{"f.yaml:2: memory.state_file: is \"state\"; allowed: the absolute path of a file"}},
+		"state folder":     {"accounts: []\nmemory: {state_file: /var/lib/usher/}\n", []string{"memory.state_file: is \"/var/lib/usher/\"; allowed: the absolute path"}},
+		"state root":       {"accounts: []\nmemory: {state_file: /}\n", []string{"memory.state_file: is \"/\"; allowed"}},
+		"state section":    {"accounts: []\nmemory: {state: /a}\n", []string{"memory.state: unknown field; allowed here: state_file"}},
 		"level":            {"accounts: []\nserver: {log: {level: loud}}\n", []string{"server.log.level: \"loud\" is not allowed; allowed: debug, info, warn, error"}},
 		"no address":       {"accounts: []\nserver: {listen: []}\n", []string{"server.listen: needs at least one address"}},
 		"address":          {"accounts: []\nserver: {listen: [localhost]}\n", []string{"server.listen[0]: \"localhost\" is not HOST:PORT; allowed: HOST:PORT such as"}},
@@ -135,6 +145,9 @@ func TestDefaultsAreTheProfile(t *testing.T) {
 		if diff := cmp.Diff(want, c.Policy.Decide()); diff != "" {
 			t.Errorf("%q: %s", text, diff)
 		}
+		if diff := cmp.Diff(Default().Memory, c.Memory); diff != "" {
+			t.Errorf("the example does not show the defaults: %s", diff)
+		}
 		if diff := cmp.Diff(Default().Server, c.Server); diff != "" {
 			t.Error(diff)
 		}
@@ -174,6 +187,23 @@ func TestKnobs(t *testing.T) {
 				t.Errorf("%s, %q: %s", want.Profile, text, diff)
 			}
 		}
+	}
+}
+
+func TestOwnersAndState(t *testing.T) {
+	c := parsed(t, "accounts: []\n")
+	if got, want := c.Server.OwnerTerms(), (core.OwnerTerms{HeartbeatInterval: 3 * time.Second, HeartbeatTimeout: 10 * time.Second, OwnerGrace: 10 * time.Second}); got != want {
+		t.Errorf("defaults: %+v, want %+v", got, want)
+	}
+	if c.Server.MaxLeaseAge != 0 || c.Memory.StateFile != "" {
+		t.Errorf("defaults: %v, %q", c.Server.MaxLeaseAge, c.Memory.StateFile)
+	}
+	c = parsed(t, "accounts: []\nserver: {heartbeat: {interval: 1s, timeout: 2s, grace: 4s}, max_lease_age: 1h}\nmemory: {state_file: /s/f}\n")
+	if got, want := c.Server.OwnerTerms(), (core.OwnerTerms{HeartbeatInterval: time.Second, HeartbeatTimeout: 2 * time.Second, OwnerGrace: 4 * time.Second}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if c.Server.MaxLeaseAge != time.Hour || c.Memory.StateFile != "/s/f" {
+		t.Errorf("%v, %q", c.Server.MaxLeaseAge, c.Memory.StateFile)
 	}
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"time"
 
+	"usher.internal/core"
 	"usher.internal/core/decide"
 )
 
@@ -16,6 +17,8 @@ type Server struct {
 	DrainTimeout time.Duration `yaml:"drain_timeout" min:"0s" max:"24h"`
 	// A lease's lifetime without renewal when the request names none, from 1s to 24h. Default 15m.
 	LeaseTTL time.Duration `yaml:"lease_ttl" min:"1s" max:"24h"`
+	// A lease's longest life from its grant, however often it is renewed: 0s or from 1s to 720h. Default 0s, which is no bound.
+	MaxLeaseAge time.Duration `yaml:"max_lease_age" min:"0s" max:"720h"`
 	// How long an ended lease is remembered, so that a repeated report counts once, from 1s to 24h. Default 5m.
 	MarkTTL time.Duration `yaml:"mark_ttl" min:"1s" max:"24h"`
 	// The memory for past decisions, in bytes. Default 8388608; 0 keeps none.
@@ -26,6 +29,8 @@ type Server struct {
 	Log Log `yaml:"log"`
 	// Pings that keep idle connections open.
 	Keepalive Keepalive `yaml:"keepalive"`
+	// Signs of life of gateways that keep a report stream.
+	Heartbeat Heartbeat `yaml:"heartbeat"`
 	// Bounds on what clients may have open.
 	Limits Limits `yaml:"limits"`
 }
@@ -42,6 +47,23 @@ type Log struct {
 type Keepalive struct {
 	// How often a client may ping; a faster one is cut off. Default 4s; 0s means the default.
 	MinPingInterval time.Duration `yaml:"min_ping_interval" min:"0s" max:"1h"`
+}
+
+// Heartbeat is what gateways with a report stream keep to. It is told to them when they open one.
+type Heartbeat struct {
+	// How often a gateway should send one, from 100ms to 1h. Default 3s.
+	Interval time.Duration `yaml:"interval" min:"100ms" max:"1h"`
+	// The silence after which a gateway counts as gone though its stream stands, above interval and up to 24h. Default 10s.
+	Timeout time.Duration `yaml:"timeout" min:"200ms" max:"24h"`
+	// How long the leases of a gateway that is gone stand for it to come back, from 100ms to 24h. Default 10s.
+	Grace time.Duration `yaml:"grace" min:"100ms" max:"24h"`
+}
+
+// Memory is what usher keeps in its own memory.
+type Memory struct {
+	// A file, by its absolute path, in which leases, bindings, cooldowns and what was learned outlive usher, written each second when
+	// something changed and at a stop. Its folder must exist; it holds the key that tokens are signed with. Default "", which is no file.
+	StateFile string `yaml:"state_file" max:"4096"`
 }
 
 // Limits bounds what clients may have open.
@@ -63,7 +85,10 @@ func Default() *Config {
 			RetryAfter:   time.Second,
 			Log:          Log{Level: "info", Format: "auto"},
 			Keepalive:    Keepalive{MinPingInterval: 4 * time.Second},
-			Limits:       Limits{MetricsStreams: 1000},
+			Heartbeat: Heartbeat{
+				Interval: core.DefaultHeartbeatInterval, Timeout: core.DefaultHeartbeatTimeout, Grace: core.DefaultOwnerGrace,
+			},
+			Limits: Limits{MetricsStreams: 1000},
 		},
 	}
 }

@@ -93,7 +93,7 @@ func TestReleasedBeforeItsSelect(t *testing.T) {
 func TestStream(t *testing.T) {
 	g := newGateway(t)
 	trouble := make(chan *usherv1.EventException, 1)
-	s := NewStream(g.usher, g.owner)
+	s := NewStream(g.usher, g.owner, g.held)
 	s.Trouble = func(x *usherv1.EventException) { trouble <- x }
 	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
 	defer stop()

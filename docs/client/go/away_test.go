@@ -21,7 +21,7 @@ func TestAway(t *testing.T) {
 	}
 	g, ctx := newGateway(t), t.Context()
 	g.noLeak(t)
-	s := NewStream(g.usher, g.owner)
+	s := NewStream(g.usher, g.owner, g.held)
 	streaming, stop := context.WithCancel(ctx)
 	defer stop()
 	go s.Run(streaming)

@@ -49,6 +49,7 @@ func (g *Gateway) choose(ctx context.Context, r Request, id string, failed []str
 				g.reports.Send(releasedUnused(s.LeaseToken))
 				return choice{}, ctx.Err()
 			}
+			g.held.Add(s.LeaseToken)
 			g.remember(r.Model, s.Alternates)
 			return choice{s.AccountId, s.UpstreamModel, s.LeaseToken}, nil
 		case *usherv1.SelectResponse_WaitPlan:
@@ -96,17 +97,17 @@ func away(err error) bool {
 }
 
 // fallback chooses without usher: the alternates of the last answer for this model first, then
-// the gateway's own list. Nothing is held, so there is nothing to report.
+// the gateway's own list, without accounts that usher warned of. Nothing is held, so there is nothing to report.
 func (g *Gateway) fallback(r Request, failed []string) (choice, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, a := range g.alternates[r.Model] {
-		if !slices.Contains(failed, a.AccountId) {
+		if !slices.Contains(failed, a.AccountId) && !g.held.Avoid(a.AccountId) {
 			return choice{account: a.AccountId, model: a.UpstreamModel}, nil
 		}
 	}
 	for _, account := range g.local {
-		if !slices.Contains(failed, account) {
+		if !slices.Contains(failed, account) && !g.held.Avoid(account) {
 			return choice{account: account, model: r.Model}, nil
 		}
 	}

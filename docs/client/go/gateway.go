@@ -50,6 +50,7 @@ type Gateway struct {
 	owner   *usherv1.Owner
 	local   []string // accounts to use without usher, best first
 	reports *Reports
+	held    *Held // for the heartbeats of a ReportStream, where there is one
 
 	mu         sync.Mutex
 	alternates map[string][]*usherv1.Alternate // guarded by mu: of the last answer for each model
@@ -60,7 +61,7 @@ type Gateway struct {
 func New(usher usherv1.SchedulerServiceClient, name, incarnation string, local []string) *Gateway {
 	return &Gateway{
 		usher: usher, owner: &usherv1.Owner{Name: name, Incarnation: incarnation}, local: local,
-		reports: &Reports{usher: usher}, alternates: map[string][]*usherv1.Alternate{},
+		reports: &Reports{usher: usher}, held: NewHeld(), alternates: map[string][]*usherv1.Alternate{},
 	}
 }
 
@@ -79,6 +80,7 @@ func (g *Gateway) Handle(ctx context.Context, r Request, call Upstream) (string,
 		}
 		var finished *usherv1.Finished
 		finished, err = g.attempt(ctx, c, call)
+		g.held.Remove(c.lease) // its finished goes out next
 		reports = nil
 		if c.lease != "" {
 			reports = []*usherv1.ReportEvent{finishedEvent(c.lease, finished)}

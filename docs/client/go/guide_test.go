@@ -85,7 +85,7 @@ func contains(source, lines []string) bool {
 // Each heading that is a message's name has a table of all its fields.
 func TestGuideTellsEveryField(t *testing.T) {
 	row := regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|")
-	for _, name := range []string{"SelectRequest", "Owner", "RequestRef", "ReportRequest", "ReportEvent", "FirstToken", "Finished", "RenewRequest", "ClientHello", "SequencedEvent"} {
+	for _, name := range []string{"SelectRequest", "Owner", "RequestRef", "ReportRequest", "ReportEvent", "FirstToken", "Finished", "RenewRequest", "ClientHello", "SequencedEvent", "Heartbeat"} {
 		found, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName("usher.v1." + name))
 		if err != nil {
 			t.Fatal(err)

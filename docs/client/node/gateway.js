@@ -1,6 +1,7 @@
 // The whole life of a request with usher beside the gateway, its retries, and what to do when
 // usher is away. Made to be copied and changed; docs/client.md tells the rules behind it.
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Held } from './held.js';
 import { Reports } from './reports.js';
 import { away, duration, milliseconds, unary } from './usher.js';
 
@@ -27,6 +28,7 @@ const othersMayServe = (outcome) => ['OUTCOME_ACCOUNT_ERROR', 'OUTCOME_UPSTREAM_
 
 export class Gateway {
   alternates = new Map(); // of the last answer, by model
+  held = new Held(); // for the heartbeats of a stream, where there is one
 
   // The name is this process's own among living gateways and survives its restarts; the
   // incarnation is new at each. local: accounts to use without usher, best first.
@@ -43,6 +45,7 @@ export class Gateway {
       // Each attempt is a Select of its own, so it has an id of its own.
       const choice = await this.#choose(request, `${request.id}/${attempt}`, failed, reports, signal);
       const { finished, error } = await this.#attempt(choice, call, signal);
+      this.held.remove(choice.lease);
       reports = choice.lease ? [{ lease_token: choice.lease, finished }] : [];
       if (!error || !othersMayServe(finished.outcome) || attempt + 1 === MAX_ATTEMPTS) {
         await this.reports.send(...reports);
@@ -106,6 +109,7 @@ export class Gateway {
           await this.reports.send({ lease_token: lease, released_unused: {} });
           throw signal.reason;
         }
+        this.held.add(lease);
         if (alternates.length) this.alternates.set(request.model, alternates);
         return { account, model, lease };
       } else if (answer.result === 'wait_plan') {
@@ -134,11 +138,11 @@ export class Gateway {
   }
 
   // #fallback chooses without usher: the alternates of the last answer for this model first, then
-  // the gateway's own list. Nothing is held, so there is nothing to report.
+  // the gateway's own list, without accounts that usher warned of. Nothing is held, so there is nothing to report.
   #fallback(request, failed) {
     const spare = (this.alternates.get(request.model) ?? []).map((a) => ({ account: a.account_id, model: a.upstream_model }));
     const own = this.local.map((account) => ({ account, model: request.model }));
-    const choice = [...spare, ...own].find(({ account }) => !failed.includes(account));
+    const choice = [...spare, ...own].find(({ account }) => !failed.includes(account) && !this.held.avoid(account));
     if (!choice) throw new Unserved('usher is away and no account is left');
     return choice;
   }

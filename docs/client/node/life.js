@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { after, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Gateway, Unserved } from './gateway.js';
 import { Stream } from './stream.js';
 import { connect, explain, unary } from './usher.js';
@@ -136,23 +137,47 @@ test('errors name what is wrong', async () => {
 
 test('events over a stream: acks, and a nack that does not end it', async (t) => {
   const [response, refused] = [unique('resp'), []];
-  const stream = new Stream(scheduler, gateway().owner, (x) => refused.push(x));
+  const stream = new Stream(scheduler, gateway().owner, gateway().held, (x) => refused.push(x));
   t.after(() => stream.stop());
   const { lease_token: lease, account_id: account } = (await select({})).selection;
   stream.send({ lease_token: lease, first_token: { time_to_first_token: { nanos: 80e6 }, response_id: response } });
   stream.send(finished(lease, 'OUTCOME_UNSPECIFIED'));
   stream.send(finished(lease));
   await stream.flush();
-  assert.deepEqual(refused.map((x) => [x.sequence, x.nack.reason]), [[2, 'NACK_REASON_INVALID_ARGUMENT']]);
+  assert.deepEqual(refused.map((x) => x.nack.reason), ['NACK_REASON_INVALID_ARGUMENT']);
   assert.equal((await dryRun({ previous_response_id: response })).selection.account_id, account);
   assert.equal((await tell(unused(lease))).status, 'REPORT_STATUS_ALREADY_RELEASED');
+});
+
+test('heartbeats: a forgotten lease ends, a new start replaces the old', async (t) => {
+  const name = unique('example-node');
+  const start = async (incarnation) => {
+    const g = new Gateway(scheduler, name, incarnation, []);
+    const stream = new Stream(scheduler, g.owner, g.held);
+    t.after(() => stream.stop());
+    const { lease_token: lease } = (await select({ owner: g.owner })).selection;
+    g.held.add(lease);
+    return { g, lease };
+  };
+  const until = async (done) => {
+    for (const end = Date.now() + 15_000; !(await done()); await sleep(20)) assert.ok(Date.now() < end, 'it never happens');
+  };
+  const renewed = async (lease) => (await unary(scheduler, 'Renew', { lease_tokens: [lease] }, 2_000)).results[0].status;
+  const old = await start('1');
+  const forgotten = (await select({ owner: old.g.owner })).selection.lease_token;
+  await until(async () => (await renewed(forgotten)) === 'REPORT_STATUS_LEASE_EXPIRED');
+  assert.ok(old.g.held.has(old.lease));
+  const next = await start('2');
+  await until(() => !old.g.held.has(old.lease)); // the old one is told
+  assert.equal(await renewed(old.lease), 'REPORT_STATUS_LEASE_EXPIRED');
+  assert.equal((await tell(unused(next.lease))).status, 'REPORT_STATUS_APPLIED');
 });
 
 test('usher goes away in the middle of a request and comes back', async (t) => {
   await noLeak();
   const usherctl = (what) => execFileSync(process.env.USHER_CTL, [what], { stdio: 'inherit' });
   const g = gateway();
-  const stream = new Stream(scheduler, g.owner, () => {});
+  const stream = new Stream(scheduler, g.owner, g.held, () => {});
   t.after(() => stream.stop());
   const spare = [];
   const ask = g.select;

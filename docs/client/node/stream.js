@@ -1,21 +1,24 @@
 // Events over one ReportStream for the whole process, in place of Report: one message an event and
 // no call to wait for. Events stay pending until they are acked; when the stream breaks they go
-// again on the next one.
+// again on the next one. Heartbeats say what the process holds.
 import { milliseconds } from './usher.js';
 
 const MAX_PENDING = 8_192;
 
 export class Stream {
-  #last = 0; // sequence of the newest event
+  #last = 0; // sequence of the newest event or heartbeat
   #pending = []; // { sequence, event }, not acked, rising
   #call; // the present stream, once usher has answered its hello
-  #timer;
+  #timer; // opens the next one
+  #beats = new Set(); // heartbeats that are not acked
+  #replaces = true; // the first stream ends the leases of the process's start before; a later one must not
   #stopped = false;
   #idle = []; // resolvers of flush
 
-  // trouble(exception) hears of events that usher refused or had no use for.
-  constructor(scheduler, owner, trouble = console.warn) {
-    Object.assign(this, { scheduler, owner, trouble });
+  // Every lease that was selected with this owner must be in held. trouble(exception) hears of events
+  // that usher refused or had no use for.
+  constructor(scheduler, owner, held, trouble = console.warn) {
+    Object.assign(this, { scheduler, owner, held, trouble });
     this.#open();
   }
 
@@ -45,26 +48,46 @@ export class Stream {
 
   #open() {
     let again = 1_000;
+    let beating;
     const call = this.scheduler.ReportStream();
     call.on('data', (answer) => {
       if (answer.message === 'hello') {
         this.#call = call;
+        this.#replaces = false;
+        this.#beats.clear();
+        this.held.forgetAccounts();
         for (const event of this.#pending) call.write({ event }); // also what an earlier stream did not see acked
+        const every = milliseconds(answer.hello.heartbeat_interval);
+        if (every > 0) {
+          this.#beat(call);
+          beating = setInterval(() => this.#beat(call), every);
+        }
       } else if (answer.message === 'ack') {
         if (this.#acked(answer.ack)) call.cancel(); // usher's store is away: the next stream sends it again
       } else if (answer.message === 'lease_lost') {
         console.warn('a lease ended by itself:', answer.lease_lost.reason);
+        this.held.remove(answer.lease_lost.lease_token);
+      } else if (answer.message === 'account_state') {
+        this.held.changed(answer.account_state);
       } else if (answer.message === 'going_away') {
         again = Math.max(100, milliseconds(answer.going_away.retry_after));
         call.end();
-      } // else an account changed, or something newer than this client
+      } // else something newer than this client
     });
     call.on('error', () => {}); // status tells the same
     call.on('status', () => {
       this.#call = undefined;
+      clearInterval(beating);
       if (!this.#stopped) this.#timer = setTimeout(() => this.#open(), again);
     });
-    call.write({ hello: { owner: this.owner } });
+    call.write({ hello: { owner: this.owner, replaces_previous: this.#replaces } });
+  }
+
+  #beat(call) {
+    if (this.#call !== call || call.writableEnded) return;
+    const sequence = ++this.#last; // one series for events and heartbeats
+    this.#beats.add(sequence);
+    call.write({ heartbeat: { sequence, lease_tokens: this.held.tokens() } });
   }
 
   // #acked says whether events must be sent again, under new sequences.
@@ -72,14 +95,19 @@ export class Stream {
     const refused = exceptions.filter((x) => x.nack?.reason === 'NACK_REASON_UNAVAILABLE').map((x) => x.sequence);
     const done = this.#pending.filter((p) => p.sequence <= through);
     this.#pending = this.#pending.filter((p) => p.sequence > through);
+    let again = false;
     for (const { sequence, event } of done) {
-      if (refused.includes(sequence)) this.#pending.push({ sequence: ++this.#last, event });
+      if (!refused.includes(sequence)) continue;
+      this.#pending.push({ sequence: ++this.#last, event });
+      again = true;
     }
     for (const x of exceptions) {
-      if (x.nack || /LEASE_UNKNOWN|TOKEN_INVALID/.test(x.result.status)) this.trouble(x);
+      if (this.#beats.has(x.sequence)) console.warn('usher refused a heartbeat:', x.nack); // the next one is due soon
+      else if (x.nack || /LEASE_UNKNOWN|TOKEN_INVALID/.test(x.result.status)) this.trouble(x);
     }
+    for (const sequence of this.#beats) if (sequence <= through) this.#beats.delete(sequence);
     this.#settle();
-    return refused.length > 0;
+    return again;
   }
 
   #settle() {

@@ -11,13 +11,12 @@
 //   - Strings are UTF-8. An id (account, group, tenant, model, provider, owner, request) has at most 128 bytes and no
 //     control characters.
 //   - A request has at most 1 MiB. Clients may ping every 5 s, also without calls under way.
-//   - An unset field means its stated default; a field that this server does not build yet
-//     is answered with UNIMPLEMENTED and named, never ignored.
+//   - An unset field means its stated default.
 //   - gRPC errors are for bad requests, missing rights, draining and faults. That nothing can serve
 //     a request is an answer (wait plan or refusal). UNAVAILABLE means: no usher, fall back. INTERNAL is
 //     a fault in usher: fall back as well, and tell its operator.
 //   - Errors of usher carry google.rpc.ErrorInfo with domain "usher": INVALID_ARGUMENT (and BadRequest, with
-//     every violation), UNIMPLEMENTED_FIELD (metadata "field" names the first such field), REQUEST_RELEASED,
+//     every violation), REQUEST_RELEASED,
 //     DRAINING, CLOSED, STORE_UNAVAILABLE (all with RetryInfo), DECISION_UNKNOWN; with RESOURCE_EXHAUSTED,
 //     TOO_MANY_SUBSCRIBERS and ACKS_NOT_READ (a report stream whose client left 4,096 exceptions unread; a client that
 //     sends without reading may block in its send before it learns of it).

@@ -271,9 +271,17 @@ type MetricsSnapshot struct {
 	// RPCs that ended since the start, by method and code.
 	Rpcs []*RpcCount `protobuf:"bytes,12,rep,name=rpcs,proto3" json:"rpcs,omitempty"`
 	// Reported events since the start, by what they were and what became of them.
-	Reports       []*ReportCount `protobuf:"bytes,13,rep,name=reports,proto3" json:"reports,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Reports []*ReportCount `protobuf:"bytes,13,rep,name=reports,proto3" json:"reports,omitempty"`
+	// Leases that ended without their owners' doing, since the start: they show leaks in gateways.
+	LeaseEnds []*LeaseEndCount `protobuf:"bytes,14,rep,name=lease_ends,json=leaseEnds,proto3" json:"lease_ends,omitempty"`
+	// Leases since the start that a heartbeat took up again.
+	LeasesAdoptedTotal uint64 `protobuf:"varint,15,opt,name=leases_adopted_total,json=leasesAdoptedTotal,proto3" json:"leases_adopted_total,omitempty"`
+	// Those of them whose account had no room.
+	LeasesOvercommittedTotal uint64 `protobuf:"varint,16,opt,name=leases_overcommitted_total,json=leasesOvercommittedTotal,proto3" json:"leases_overcommitted_total,omitempty"`
+	// Owners that have a stream now.
+	OwnersAttached uint32 `protobuf:"varint,17,opt,name=owners_attached,json=ownersAttached,proto3" json:"owners_attached,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *MetricsSnapshot) Reset() {
@@ -397,6 +405,107 @@ func (x *MetricsSnapshot) GetReports() []*ReportCount {
 	return nil
 }
 
+func (x *MetricsSnapshot) GetLeaseEnds() []*LeaseEndCount {
+	if x != nil {
+		return x.LeaseEnds
+	}
+	return nil
+}
+
+func (x *MetricsSnapshot) GetLeasesAdoptedTotal() uint64 {
+	if x != nil {
+		return x.LeasesAdoptedTotal
+	}
+	return 0
+}
+
+func (x *MetricsSnapshot) GetLeasesOvercommittedTotal() uint64 {
+	if x != nil {
+		return x.LeasesOvercommittedTotal
+	}
+	return 0
+}
+
+func (x *MetricsSnapshot) GetOwnersAttached() uint32 {
+	if x != nil {
+		return x.OwnersAttached
+	}
+	return 0
+}
+
+// LeaseEndCount counts leases of one owner and account that ended in one way.
+type LeaseEndCount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The owner's name; blank for leases without one and for owners that are not kept apart any more.
+	Owner string `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	// The account.
+	AccountId string `protobuf:"bytes,2,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
+	// How they ended.
+	Reason LeaseEnd `protobuf:"varint,3,opt,name=reason,proto3,enum=usher.v1.LeaseEnd" json:"reason,omitempty"`
+	// How many since the start.
+	Total         uint64 `protobuf:"varint,4,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaseEndCount) Reset() {
+	*x = LeaseEndCount{}
+	mi := &file_usher_v1_metrics_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaseEndCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaseEndCount) ProtoMessage() {}
+
+func (x *LeaseEndCount) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_metrics_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaseEndCount.ProtoReflect.Descriptor instead.
+func (*LeaseEndCount) Descriptor() ([]byte, []int) {
+	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *LeaseEndCount) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *LeaseEndCount) GetAccountId() string {
+	if x != nil {
+		return x.AccountId
+	}
+	return ""
+}
+
+func (x *LeaseEndCount) GetReason() LeaseEnd {
+	if x != nil {
+		return x.Reason
+	}
+	return LeaseEnd_LEASE_END_UNSPECIFIED
+}
+
+func (x *LeaseEndCount) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
 // RpcCount counts RPCs of one method that ended with one code.
 type RpcCount struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -414,7 +523,7 @@ type RpcCount struct {
 
 func (x *RpcCount) Reset() {
 	*x = RpcCount{}
-	mi := &file_usher_v1_metrics_proto_msgTypes[5]
+	mi := &file_usher_v1_metrics_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -426,7 +535,7 @@ func (x *RpcCount) String() string {
 func (*RpcCount) ProtoMessage() {}
 
 func (x *RpcCount) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_metrics_proto_msgTypes[5]
+	mi := &file_usher_v1_metrics_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -439,7 +548,7 @@ func (x *RpcCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RpcCount.ProtoReflect.Descriptor instead.
 func (*RpcCount) Descriptor() ([]byte, []int) {
-	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{5}
+	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RpcCount) GetMethod() string {
@@ -487,7 +596,7 @@ type ReportCount struct {
 
 func (x *ReportCount) Reset() {
 	*x = ReportCount{}
-	mi := &file_usher_v1_metrics_proto_msgTypes[6]
+	mi := &file_usher_v1_metrics_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -499,7 +608,7 @@ func (x *ReportCount) String() string {
 func (*ReportCount) ProtoMessage() {}
 
 func (x *ReportCount) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_metrics_proto_msgTypes[6]
+	mi := &file_usher_v1_metrics_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -512,7 +621,7 @@ func (x *ReportCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportCount.ProtoReflect.Descriptor instead.
 func (*ReportCount) Descriptor() ([]byte, []int) {
-	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{6}
+	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ReportCount) GetEvent() string {
@@ -578,7 +687,7 @@ type SchedulerTotals struct {
 
 func (x *SchedulerTotals) Reset() {
 	*x = SchedulerTotals{}
-	mi := &file_usher_v1_metrics_proto_msgTypes[7]
+	mi := &file_usher_v1_metrics_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -590,7 +699,7 @@ func (x *SchedulerTotals) String() string {
 func (*SchedulerTotals) ProtoMessage() {}
 
 func (x *SchedulerTotals) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_metrics_proto_msgTypes[7]
+	mi := &file_usher_v1_metrics_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -603,7 +712,7 @@ func (x *SchedulerTotals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SchedulerTotals.ProtoReflect.Descriptor instead.
 func (*SchedulerTotals) Descriptor() ([]byte, []int) {
-	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{7}
+	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SchedulerTotals) GetSelectTotal() uint64 {
@@ -714,7 +823,7 @@ type SelectCount struct {
 
 func (x *SelectCount) Reset() {
 	*x = SelectCount{}
-	mi := &file_usher_v1_metrics_proto_msgTypes[8]
+	mi := &file_usher_v1_metrics_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -726,7 +835,7 @@ func (x *SelectCount) String() string {
 func (*SelectCount) ProtoMessage() {}
 
 func (x *SelectCount) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_metrics_proto_msgTypes[8]
+	mi := &file_usher_v1_metrics_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -739,7 +848,7 @@ func (x *SelectCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelectCount.ProtoReflect.Descriptor instead.
 func (*SelectCount) Descriptor() ([]byte, []int) {
-	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{8}
+	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SelectCount) GetLayer() Layer {
@@ -791,7 +900,7 @@ type LatencyQuantiles struct {
 
 func (x *LatencyQuantiles) Reset() {
 	*x = LatencyQuantiles{}
-	mi := &file_usher_v1_metrics_proto_msgTypes[9]
+	mi := &file_usher_v1_metrics_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -803,7 +912,7 @@ func (x *LatencyQuantiles) String() string {
 func (*LatencyQuantiles) ProtoMessage() {}
 
 func (x *LatencyQuantiles) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_metrics_proto_msgTypes[9]
+	mi := &file_usher_v1_metrics_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -816,7 +925,7 @@ func (x *LatencyQuantiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatencyQuantiles.ProtoReflect.Descriptor instead.
 func (*LatencyQuantiles) Descriptor() ([]byte, []int) {
-	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{9}
+	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *LatencyQuantiles) GetCount() uint64 {
@@ -880,7 +989,7 @@ type ListDecisionsRequest struct {
 
 func (x *ListDecisionsRequest) Reset() {
 	*x = ListDecisionsRequest{}
-	mi := &file_usher_v1_metrics_proto_msgTypes[10]
+	mi := &file_usher_v1_metrics_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -892,7 +1001,7 @@ func (x *ListDecisionsRequest) String() string {
 func (*ListDecisionsRequest) ProtoMessage() {}
 
 func (x *ListDecisionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_metrics_proto_msgTypes[10]
+	mi := &file_usher_v1_metrics_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -905,7 +1014,7 @@ func (x *ListDecisionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDecisionsRequest.ProtoReflect.Descriptor instead.
 func (*ListDecisionsRequest) Descriptor() ([]byte, []int) {
-	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{10}
+	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListDecisionsRequest) GetGroup() string {
@@ -954,7 +1063,7 @@ type ListDecisionsResponse struct {
 
 func (x *ListDecisionsResponse) Reset() {
 	*x = ListDecisionsResponse{}
-	mi := &file_usher_v1_metrics_proto_msgTypes[11]
+	mi := &file_usher_v1_metrics_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -966,7 +1075,7 @@ func (x *ListDecisionsResponse) String() string {
 func (*ListDecisionsResponse) ProtoMessage() {}
 
 func (x *ListDecisionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_metrics_proto_msgTypes[11]
+	mi := &file_usher_v1_metrics_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -979,7 +1088,7 @@ func (x *ListDecisionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDecisionsResponse.ProtoReflect.Descriptor instead.
 func (*ListDecisionsResponse) Descriptor() ([]byte, []int) {
-	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{11}
+	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListDecisionsResponse) GetDecisions() []*DecisionRecord {
@@ -1026,7 +1135,7 @@ type DecisionRecord struct {
 
 func (x *DecisionRecord) Reset() {
 	*x = DecisionRecord{}
-	mi := &file_usher_v1_metrics_proto_msgTypes[12]
+	mi := &file_usher_v1_metrics_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1038,7 +1147,7 @@ func (x *DecisionRecord) String() string {
 func (*DecisionRecord) ProtoMessage() {}
 
 func (x *DecisionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_metrics_proto_msgTypes[12]
+	mi := &file_usher_v1_metrics_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1051,7 +1160,7 @@ func (x *DecisionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecisionRecord.ProtoReflect.Descriptor instead.
 func (*DecisionRecord) Descriptor() ([]byte, []int) {
-	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{12}
+	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DecisionRecord) GetAt() *timestamppb.Timestamp {
@@ -1163,7 +1272,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_usher_v1_metrics_proto_msgTypes[13]
+	mi := &file_usher_v1_metrics_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1175,7 +1284,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_metrics_proto_msgTypes[13]
+	mi := &file_usher_v1_metrics_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1188,7 +1297,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{13}
+	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ExplainRequest) GetDecisionId() string {
@@ -1215,7 +1324,7 @@ type ExplainResponse struct {
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_usher_v1_metrics_proto_msgTypes[14]
+	mi := &file_usher_v1_metrics_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1227,7 +1336,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_usher_v1_metrics_proto_msgTypes[14]
+	mi := &file_usher_v1_metrics_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1240,7 +1349,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{14}
+	return file_usher_v1_metrics_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ExplainResponse) GetRecord() *DecisionRecord {
@@ -1287,7 +1396,7 @@ const file_usher_v1_metrics_proto_rawDesc = "" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12#\n" +
 	"\romit_accounts\x18\x02 \x01(\bR\fomitAccounts\"K\n" +
 	"\x12GetMetricsResponse\x125\n" +
-	"\bsnapshot\x18\x01 \x01(\v2\x19.usher.v1.MetricsSnapshotR\bsnapshot\"\xce\x04\n" +
+	"\bsnapshot\x18\x01 \x01(\v2\x19.usher.v1.MetricsSnapshotR\bsnapshot\"\x9f\x06\n" +
 	"\x0fMetricsSnapshot\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x121\n" +
 	"\x06uptime\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06uptime\x121\n" +
@@ -1303,7 +1412,18 @@ const file_usher_v1_metrics_proto_rawDesc = "" +
 	" \x01(\bR\bdegraded\x12\x18\n" +
 	"\aprofile\x18\v \x01(\tR\aprofile\x12&\n" +
 	"\x04rpcs\x18\f \x03(\v2\x12.usher.v1.RpcCountR\x04rpcs\x12/\n" +
-	"\areports\x18\r \x03(\v2\x15.usher.v1.ReportCountR\areports\"{\n" +
+	"\areports\x18\r \x03(\v2\x15.usher.v1.ReportCountR\areports\x126\n" +
+	"\n" +
+	"lease_ends\x18\x0e \x03(\v2\x17.usher.v1.LeaseEndCountR\tleaseEnds\x120\n" +
+	"\x14leases_adopted_total\x18\x0f \x01(\x04R\x12leasesAdoptedTotal\x12<\n" +
+	"\x1aleases_overcommitted_total\x18\x10 \x01(\x04R\x18leasesOvercommittedTotal\x12'\n" +
+	"\x0fowners_attached\x18\x11 \x01(\rR\x0eownersAttached\"\x86\x01\n" +
+	"\rLeaseEndCount\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x1d\n" +
+	"\n" +
+	"account_id\x18\x02 \x01(\tR\taccountId\x12*\n" +
+	"\x06reason\x18\x03 \x01(\x0e2\x12.usher.v1.LeaseEndR\x06reason\x12\x14\n" +
+	"\x05total\x18\x04 \x01(\x04R\x05total\"{\n" +
 	"\bRpcCount\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x14\n" +
@@ -1396,87 +1516,91 @@ func file_usher_v1_metrics_proto_rawDescGZIP() []byte {
 	return file_usher_v1_metrics_proto_rawDescData
 }
 
-var file_usher_v1_metrics_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_usher_v1_metrics_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_usher_v1_metrics_proto_goTypes = []any{
 	(*StreamMetricsRequest)(nil),  // 0: usher.v1.StreamMetricsRequest
 	(*StreamMetricsResponse)(nil), // 1: usher.v1.StreamMetricsResponse
 	(*GetMetricsRequest)(nil),     // 2: usher.v1.GetMetricsRequest
 	(*GetMetricsResponse)(nil),    // 3: usher.v1.GetMetricsResponse
 	(*MetricsSnapshot)(nil),       // 4: usher.v1.MetricsSnapshot
-	(*RpcCount)(nil),              // 5: usher.v1.RpcCount
-	(*ReportCount)(nil),           // 6: usher.v1.ReportCount
-	(*SchedulerTotals)(nil),       // 7: usher.v1.SchedulerTotals
-	(*SelectCount)(nil),           // 8: usher.v1.SelectCount
-	(*LatencyQuantiles)(nil),      // 9: usher.v1.LatencyQuantiles
-	(*ListDecisionsRequest)(nil),  // 10: usher.v1.ListDecisionsRequest
-	(*ListDecisionsResponse)(nil), // 11: usher.v1.ListDecisionsResponse
-	(*DecisionRecord)(nil),        // 12: usher.v1.DecisionRecord
-	(*ExplainRequest)(nil),        // 13: usher.v1.ExplainRequest
-	(*ExplainResponse)(nil),       // 14: usher.v1.ExplainResponse
-	(*durationpb.Duration)(nil),   // 15: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
-	(*AccountSnapshot)(nil),       // 17: usher.v1.AccountSnapshot
-	(Outcome)(0),                  // 18: usher.v1.Outcome
-	(ReportStatus)(0),             // 19: usher.v1.ReportStatus
-	(Layer)(0),                    // 20: usher.v1.Layer
-	(DecisionOutcome)(0),          // 21: usher.v1.DecisionOutcome
-	(RefusalReason)(0),            // 22: usher.v1.RefusalReason
-	(*Decision)(nil),              // 23: usher.v1.Decision
-	(Transport)(0),                // 24: usher.v1.Transport
-	(*LinePlace)(nil),             // 25: usher.v1.LinePlace
-	(*Weights)(nil),               // 26: usher.v1.Weights
+	(*LeaseEndCount)(nil),         // 5: usher.v1.LeaseEndCount
+	(*RpcCount)(nil),              // 6: usher.v1.RpcCount
+	(*ReportCount)(nil),           // 7: usher.v1.ReportCount
+	(*SchedulerTotals)(nil),       // 8: usher.v1.SchedulerTotals
+	(*SelectCount)(nil),           // 9: usher.v1.SelectCount
+	(*LatencyQuantiles)(nil),      // 10: usher.v1.LatencyQuantiles
+	(*ListDecisionsRequest)(nil),  // 11: usher.v1.ListDecisionsRequest
+	(*ListDecisionsResponse)(nil), // 12: usher.v1.ListDecisionsResponse
+	(*DecisionRecord)(nil),        // 13: usher.v1.DecisionRecord
+	(*ExplainRequest)(nil),        // 14: usher.v1.ExplainRequest
+	(*ExplainResponse)(nil),       // 15: usher.v1.ExplainResponse
+	(*durationpb.Duration)(nil),   // 16: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(*AccountSnapshot)(nil),       // 18: usher.v1.AccountSnapshot
+	(LeaseEnd)(0),                 // 19: usher.v1.LeaseEnd
+	(Outcome)(0),                  // 20: usher.v1.Outcome
+	(ReportStatus)(0),             // 21: usher.v1.ReportStatus
+	(Layer)(0),                    // 22: usher.v1.Layer
+	(DecisionOutcome)(0),          // 23: usher.v1.DecisionOutcome
+	(RefusalReason)(0),            // 24: usher.v1.RefusalReason
+	(*Decision)(nil),              // 25: usher.v1.Decision
+	(Transport)(0),                // 26: usher.v1.Transport
+	(*LinePlace)(nil),             // 27: usher.v1.LinePlace
+	(*Weights)(nil),               // 28: usher.v1.Weights
 }
 var file_usher_v1_metrics_proto_depIdxs = []int32{
-	15, // 0: usher.v1.StreamMetricsRequest.interval:type_name -> google.protobuf.Duration
+	16, // 0: usher.v1.StreamMetricsRequest.interval:type_name -> google.protobuf.Duration
 	4,  // 1: usher.v1.StreamMetricsResponse.snapshot:type_name -> usher.v1.MetricsSnapshot
 	4,  // 2: usher.v1.GetMetricsResponse.snapshot:type_name -> usher.v1.MetricsSnapshot
-	16, // 3: usher.v1.MetricsSnapshot.at:type_name -> google.protobuf.Timestamp
-	15, // 4: usher.v1.MetricsSnapshot.uptime:type_name -> google.protobuf.Duration
-	7,  // 5: usher.v1.MetricsSnapshot.totals:type_name -> usher.v1.SchedulerTotals
-	8,  // 6: usher.v1.MetricsSnapshot.selects:type_name -> usher.v1.SelectCount
-	9,  // 7: usher.v1.MetricsSnapshot.decision_latency:type_name -> usher.v1.LatencyQuantiles
-	17, // 8: usher.v1.MetricsSnapshot.accounts:type_name -> usher.v1.AccountSnapshot
-	5,  // 9: usher.v1.MetricsSnapshot.rpcs:type_name -> usher.v1.RpcCount
-	6,  // 10: usher.v1.MetricsSnapshot.reports:type_name -> usher.v1.ReportCount
-	15, // 11: usher.v1.RpcCount.took:type_name -> google.protobuf.Duration
-	18, // 12: usher.v1.ReportCount.outcome:type_name -> usher.v1.Outcome
-	19, // 13: usher.v1.ReportCount.status:type_name -> usher.v1.ReportStatus
-	15, // 14: usher.v1.SchedulerTotals.scheduler_latency_total:type_name -> google.protobuf.Duration
-	15, // 15: usher.v1.SchedulerTotals.scheduler_latency_avg:type_name -> google.protobuf.Duration
-	15, // 16: usher.v1.SchedulerTotals.answered_latency_avg:type_name -> google.protobuf.Duration
-	20, // 17: usher.v1.SelectCount.layer:type_name -> usher.v1.Layer
-	21, // 18: usher.v1.SelectCount.outcome:type_name -> usher.v1.DecisionOutcome
-	22, // 19: usher.v1.SelectCount.refusal_reason:type_name -> usher.v1.RefusalReason
-	15, // 20: usher.v1.LatencyQuantiles.p50:type_name -> google.protobuf.Duration
-	15, // 21: usher.v1.LatencyQuantiles.p90:type_name -> google.protobuf.Duration
-	15, // 22: usher.v1.LatencyQuantiles.p99:type_name -> google.protobuf.Duration
-	15, // 23: usher.v1.LatencyQuantiles.p999:type_name -> google.protobuf.Duration
-	15, // 24: usher.v1.LatencyQuantiles.max:type_name -> google.protobuf.Duration
-	20, // 25: usher.v1.ListDecisionsRequest.layer:type_name -> usher.v1.Layer
-	21, // 26: usher.v1.ListDecisionsRequest.outcome:type_name -> usher.v1.DecisionOutcome
-	12, // 27: usher.v1.ListDecisionsResponse.decisions:type_name -> usher.v1.DecisionRecord
-	16, // 28: usher.v1.DecisionRecord.at:type_name -> google.protobuf.Timestamp
-	23, // 29: usher.v1.DecisionRecord.decision:type_name -> usher.v1.Decision
-	21, // 30: usher.v1.DecisionRecord.outcome:type_name -> usher.v1.DecisionOutcome
-	22, // 31: usher.v1.DecisionRecord.refusal_reason:type_name -> usher.v1.RefusalReason
-	24, // 32: usher.v1.DecisionRecord.required_transport:type_name -> usher.v1.Transport
-	15, // 33: usher.v1.DecisionRecord.time_in_line:type_name -> google.protobuf.Duration
-	25, // 34: usher.v1.DecisionRecord.line:type_name -> usher.v1.LinePlace
-	12, // 35: usher.v1.ExplainResponse.record:type_name -> usher.v1.DecisionRecord
-	26, // 36: usher.v1.ExplainResponse.weights:type_name -> usher.v1.Weights
-	0,  // 37: usher.v1.MetricsService.StreamMetrics:input_type -> usher.v1.StreamMetricsRequest
-	2,  // 38: usher.v1.MetricsService.GetMetrics:input_type -> usher.v1.GetMetricsRequest
-	10, // 39: usher.v1.MetricsService.ListDecisions:input_type -> usher.v1.ListDecisionsRequest
-	13, // 40: usher.v1.MetricsService.Explain:input_type -> usher.v1.ExplainRequest
-	1,  // 41: usher.v1.MetricsService.StreamMetrics:output_type -> usher.v1.StreamMetricsResponse
-	3,  // 42: usher.v1.MetricsService.GetMetrics:output_type -> usher.v1.GetMetricsResponse
-	11, // 43: usher.v1.MetricsService.ListDecisions:output_type -> usher.v1.ListDecisionsResponse
-	14, // 44: usher.v1.MetricsService.Explain:output_type -> usher.v1.ExplainResponse
-	41, // [41:45] is the sub-list for method output_type
-	37, // [37:41] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	17, // 3: usher.v1.MetricsSnapshot.at:type_name -> google.protobuf.Timestamp
+	16, // 4: usher.v1.MetricsSnapshot.uptime:type_name -> google.protobuf.Duration
+	8,  // 5: usher.v1.MetricsSnapshot.totals:type_name -> usher.v1.SchedulerTotals
+	9,  // 6: usher.v1.MetricsSnapshot.selects:type_name -> usher.v1.SelectCount
+	10, // 7: usher.v1.MetricsSnapshot.decision_latency:type_name -> usher.v1.LatencyQuantiles
+	18, // 8: usher.v1.MetricsSnapshot.accounts:type_name -> usher.v1.AccountSnapshot
+	6,  // 9: usher.v1.MetricsSnapshot.rpcs:type_name -> usher.v1.RpcCount
+	7,  // 10: usher.v1.MetricsSnapshot.reports:type_name -> usher.v1.ReportCount
+	5,  // 11: usher.v1.MetricsSnapshot.lease_ends:type_name -> usher.v1.LeaseEndCount
+	19, // 12: usher.v1.LeaseEndCount.reason:type_name -> usher.v1.LeaseEnd
+	16, // 13: usher.v1.RpcCount.took:type_name -> google.protobuf.Duration
+	20, // 14: usher.v1.ReportCount.outcome:type_name -> usher.v1.Outcome
+	21, // 15: usher.v1.ReportCount.status:type_name -> usher.v1.ReportStatus
+	16, // 16: usher.v1.SchedulerTotals.scheduler_latency_total:type_name -> google.protobuf.Duration
+	16, // 17: usher.v1.SchedulerTotals.scheduler_latency_avg:type_name -> google.protobuf.Duration
+	16, // 18: usher.v1.SchedulerTotals.answered_latency_avg:type_name -> google.protobuf.Duration
+	22, // 19: usher.v1.SelectCount.layer:type_name -> usher.v1.Layer
+	23, // 20: usher.v1.SelectCount.outcome:type_name -> usher.v1.DecisionOutcome
+	24, // 21: usher.v1.SelectCount.refusal_reason:type_name -> usher.v1.RefusalReason
+	16, // 22: usher.v1.LatencyQuantiles.p50:type_name -> google.protobuf.Duration
+	16, // 23: usher.v1.LatencyQuantiles.p90:type_name -> google.protobuf.Duration
+	16, // 24: usher.v1.LatencyQuantiles.p99:type_name -> google.protobuf.Duration
+	16, // 25: usher.v1.LatencyQuantiles.p999:type_name -> google.protobuf.Duration
+	16, // 26: usher.v1.LatencyQuantiles.max:type_name -> google.protobuf.Duration
+	22, // 27: usher.v1.ListDecisionsRequest.layer:type_name -> usher.v1.Layer
+	23, // 28: usher.v1.ListDecisionsRequest.outcome:type_name -> usher.v1.DecisionOutcome
+	13, // 29: usher.v1.ListDecisionsResponse.decisions:type_name -> usher.v1.DecisionRecord
+	17, // 30: usher.v1.DecisionRecord.at:type_name -> google.protobuf.Timestamp
+	25, // 31: usher.v1.DecisionRecord.decision:type_name -> usher.v1.Decision
+	23, // 32: usher.v1.DecisionRecord.outcome:type_name -> usher.v1.DecisionOutcome
+	24, // 33: usher.v1.DecisionRecord.refusal_reason:type_name -> usher.v1.RefusalReason
+	26, // 34: usher.v1.DecisionRecord.required_transport:type_name -> usher.v1.Transport
+	16, // 35: usher.v1.DecisionRecord.time_in_line:type_name -> google.protobuf.Duration
+	27, // 36: usher.v1.DecisionRecord.line:type_name -> usher.v1.LinePlace
+	13, // 37: usher.v1.ExplainResponse.record:type_name -> usher.v1.DecisionRecord
+	28, // 38: usher.v1.ExplainResponse.weights:type_name -> usher.v1.Weights
+	0,  // 39: usher.v1.MetricsService.StreamMetrics:input_type -> usher.v1.StreamMetricsRequest
+	2,  // 40: usher.v1.MetricsService.GetMetrics:input_type -> usher.v1.GetMetricsRequest
+	11, // 41: usher.v1.MetricsService.ListDecisions:input_type -> usher.v1.ListDecisionsRequest
+	14, // 42: usher.v1.MetricsService.Explain:input_type -> usher.v1.ExplainRequest
+	1,  // 43: usher.v1.MetricsService.StreamMetrics:output_type -> usher.v1.StreamMetricsResponse
+	3,  // 44: usher.v1.MetricsService.GetMetrics:output_type -> usher.v1.GetMetricsResponse
+	12, // 45: usher.v1.MetricsService.ListDecisions:output_type -> usher.v1.ListDecisionsResponse
+	15, // 46: usher.v1.MetricsService.Explain:output_type -> usher.v1.ExplainResponse
+	43, // [43:47] is the sub-list for method output_type
+	39, // [39:43] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_usher_v1_metrics_proto_init() }
@@ -1494,7 +1618,7 @@ func file_usher_v1_metrics_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_usher_v1_metrics_proto_rawDesc), len(file_usher_v1_metrics_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

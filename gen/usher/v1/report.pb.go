@@ -249,7 +249,7 @@ const (
 	NackReason_NACK_REASON_INVALID_ARGUMENT NackReason = 1
 	// The sequence is 0 or did not rise.
 	NackReason_NACK_REASON_SEQUENCE NackReason = 2
-	// It uses a field that is not built yet.
+	// It asks for something that this server cannot do.
 	NackReason_NACK_REASON_UNIMPLEMENTED NackReason = 3
 	// The store could not take it now; send it again under a new sequence, a second or so later.
 	NackReason_NACK_REASON_UNAVAILABLE NackReason = 4
@@ -1322,7 +1322,7 @@ type ReportStreamRequest_Event struct {
 }
 
 type ReportStreamRequest_Heartbeat struct {
-	// A sign of life with the leases held. Not built yet: nacked UNIMPLEMENTED.
+	// A sign of life with the leases held.
 	Heartbeat *Heartbeat `protobuf:"bytes,3,opt,name=heartbeat,proto3,oneof"`
 }
 
@@ -1337,7 +1337,8 @@ type ClientHello struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The gateway; required.
 	Owner *Owner `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
-	// End the leases of this name's earlier incarnations at once. Not built yet: the stream ends with UNIMPLEMENTED.
+	// End the leases of this name's earlier incarnations at once; nothing else ends them before their time. For the
+	// first stream of a new start, when no earlier process of that name can live any more.
 	ReplacesPrevious bool `protobuf:"varint,2,opt,name=replaces_previous,json=replacesPrevious,proto3" json:"replaces_previous,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
@@ -1442,7 +1443,9 @@ func (x *SequencedEvent) GetEvent() *ReportEvent {
 	return nil
 }
 
-// Heartbeat says that the owner lives and what it holds.
+// Heartbeat says that the owner lives and what it holds: it renews those leases for their whole lifetime. A lease of this
+// incarnation that is missing from two heartbeats in a row ends, if it had been granted before the first of them; one
+// that is listed and not known any more, but was neither released nor ended, is taken up again, above the limit if it must be.
 type Heartbeat struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// As in SequencedEvent, from the same series.
@@ -1611,12 +1614,12 @@ type ReportStreamResponse_Ack struct {
 }
 
 type ReportStreamResponse_LeaseLost struct {
-	// A lease ended without the owner's doing. Not built yet: never sent.
+	// A lease ended without the owner's doing.
 	LeaseLost *LeaseLost `protobuf:"bytes,3,opt,name=lease_lost,json=leaseLost,proto3,oneof"`
 }
 
 type ReportStreamResponse_AccountState struct {
-	// An account changed: stop using it, or use it again. Not built yet: never sent.
+	// An account changed: stop using it, or use it again.
 	AccountState *AccountStateChange `protobuf:"bytes,4,opt,name=account_state,json=accountState,proto3,oneof"`
 }
 
@@ -1638,11 +1641,11 @@ func (*ReportStreamResponse_GoingAway) isReportStreamResponse_Message() {}
 // ServerHello tells the client the stream's terms.
 type ServerHello struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How often the client should send heartbeats; unset while heartbeats are not built.
+	// How often the client should send heartbeats.
 	HeartbeatInterval *durationpb.Duration `protobuf:"bytes,1,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
-	// Silence after which the owner counts as gone; unset while heartbeats are not built.
+	// Silence after which the owner counts as gone, though the stream stands.
 	HeartbeatTimeout *durationpb.Duration `protobuf:"bytes,2,opt,name=heartbeat_timeout,json=heartbeatTimeout,proto3" json:"heartbeat_timeout,omitempty"`
-	// How long a gone owner's leases stand for it to come back; unset while heartbeats are not built.
+	// How long the leases of a gone owner stand for it to come back.
 	OwnerGrace *durationpb.Duration `protobuf:"bytes,3,opt,name=owner_grace,json=ownerGrace,proto3" json:"owner_grace,omitempty"`
 	// How long after a lease's end a repeated event is still recognised.
 	MarkTtl       *durationpb.Duration `protobuf:"bytes,4,opt,name=mark_ttl,json=markTtl,proto3" json:"mark_ttl,omitempty"`

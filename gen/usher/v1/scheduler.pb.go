@@ -256,7 +256,7 @@ type SelectRequest struct {
 	Explain bool `protobuf:"varint,15,opt,name=explain,proto3" json:"explain,omitempty"`
 	// How many next choices to name, 0 to 16.
 	Alternates uint32 `protobuf:"varint,16,opt,name=alternates,proto3" json:"alternates,omitempty"`
-	// Events applied first, at most 64, also when nothing is selected. An invalid or unimplemented one refuses the whole
+	// Events applied first, at most 64, also when nothing is selected. An invalid one refuses the whole
 	// call and nothing is applied, as does a server that drains; when the Select fails afterwards
 	// (REQUEST_RELEASED, the store), they were applied and only their results are lost.
 	Reports       []*ReportEvent `protobuf:"bytes,17,rep,name=reports,proto3" json:"reports,omitempty"`

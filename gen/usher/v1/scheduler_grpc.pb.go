@@ -35,12 +35,13 @@ type SchedulerServiceClient interface {
 	//
 	// With a request_id it is safe to retry: the same id finds the same live lease. Without one, each call takes a slot.
 	// A call that is cancelled or out of time before the server has answered gives its slot back by itself.
-	// Errors: INVALID_ARGUMENT (BadRequest details name each field), UNIMPLEMENTED (the field is named),
+	// Errors: INVALID_ARGUMENT (BadRequest details name each field),
 	// FAILED_PRECONDITION with reason REQUEST_RELEASED, UNAVAILABLE with RetryInfo while the server drains.
 	Select(ctx context.Context, in *SelectRequest, opts ...grpc.CallOption) (*SelectResponse, error)
 	// Report tells what happened to leased requests. Idempotent.
 	Report(ctx context.Context, in *ReportRequest, opts ...grpc.CallOption) (*ReportResponse, error)
-	// ReportStream is Report as one long-lived stream per owner, and cheaper.
+	// ReportStream is Report as one long-lived stream per owner: cheaper, told about lost leases and changed accounts, and
+	// with heartbeats, so that the leases of an owner that is gone end soon.
 	ReportStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ReportStreamRequest, ReportStreamResponse], error)
 	// Renew extends leases, for clients without a stream. Idempotent.
 	Renew(ctx context.Context, in *RenewRequest, opts ...grpc.CallOption) (*RenewResponse, error)
@@ -107,12 +108,13 @@ type SchedulerServiceServer interface {
 	//
 	// With a request_id it is safe to retry: the same id finds the same live lease. Without one, each call takes a slot.
 	// A call that is cancelled or out of time before the server has answered gives its slot back by itself.
-	// Errors: INVALID_ARGUMENT (BadRequest details name each field), UNIMPLEMENTED (the field is named),
+	// Errors: INVALID_ARGUMENT (BadRequest details name each field),
 	// FAILED_PRECONDITION with reason REQUEST_RELEASED, UNAVAILABLE with RetryInfo while the server drains.
 	Select(context.Context, *SelectRequest) (*SelectResponse, error)
 	// Report tells what happened to leased requests. Idempotent.
 	Report(context.Context, *ReportRequest) (*ReportResponse, error)
-	// ReportStream is Report as one long-lived stream per owner, and cheaper.
+	// ReportStream is Report as one long-lived stream per owner: cheaper, told about lost leases and changed accounts, and
+	// with heartbeats, so that the leases of an owner that is gone end soon.
 	ReportStream(grpc.BidiStreamingServer[ReportStreamRequest, ReportStreamResponse]) error
 	// Renew extends leases, for clients without a stream. Idempotent.
 	Renew(context.Context, *RenewRequest) (*RenewResponse, error)

@@ -84,6 +84,8 @@ type pairs struct {
 	client usherv1.SchedulerServiceClient
 	random *rand.Rand
 	req    *usherv1.SelectRequest
+	// selected hears of each lease; nil when nobody needs to.
+	selected func(token string)
 	// report sends what ends a pair; the time of its Select comes with it.
 	report func(ctx context.Context, token string, selected time.Duration, r *Record)
 }
@@ -120,6 +122,10 @@ func (p *pairs) Pair(ctx context.Context, intended time.Time, r *Record) {
 		r.Refusals++
 		return
 	}
+	token := resp.GetSelection().GetLeaseToken()
+	if p.selected != nil {
+		p.selected(token)
+	}
 	if p.work.SelectOnly {
 		r.Pairs++
 		r.Pair.add(took)
@@ -128,7 +134,7 @@ func (p *pairs) Pair(ctx context.Context, intended time.Time, r *Record) {
 	if p.work.Hold > 0 {
 		_ = p.work.Clock.SleepUntil(ctx, p.work.Clock.Now().Add(p.work.Hold))
 	}
-	p.report(ctx, resp.GetSelection().GetLeaseToken(), took, r)
+	p.report(ctx, token, took, r)
 }
 
 func (p *pairs) session() string {

@@ -44,6 +44,7 @@ func (s *Streamed) Caller(i int) Caller {
 	w := s.work
 	w.Owner = s.streams[n].owner
 	p := newPairs(w, s.conns[n], i)
+	p.selected = s.streams[n].hold
 	p.report = func(ctx context.Context, token string, selected time.Duration, r *Record) {
 		if s.streams[n].send(token, selected) != nil {
 			// The stream broke: the slot is given back all the same.
@@ -87,8 +88,14 @@ type reports struct {
 	sending  sync.Mutex // guards stream.Send, sequence and broken
 	sequence uint64
 	broken   error
-	mu       sync.Mutex // guards sent
+	mu       sync.Mutex // guards what follows
 	sent     []sentReport
+	held     map[string]struct{} // leases
+	beats    map[uint64]struct{} // heartbeats that are not acknowledged
+
+	// beating ends with ended.
+	beating sync.WaitGroup
+	ended   chan struct{}
 }
 
 type sentReport struct {
@@ -116,12 +123,14 @@ func openReports(ctx context.Context, conn *grpc.ClientConn, owner *usherv1.Owne
 	r := &reports{
 		owner: owner, clock: w.Clock, limit: w.Timeout, stream: stream, cancel: cancel, record: record,
 		window: make(chan struct{}, unacknowledged), received: make(chan struct{}),
+		held: make(map[string]struct{}), beats: make(map[uint64]struct{}), ended: make(chan struct{}),
 	}
 	go r.receive()
 	return r, nil
 }
 
 func (r *reports) send(token string, selected time.Duration) error {
+	defer r.drop(token)
 	select {
 	case r.window <- struct{}{}:
 	case <-r.received:
@@ -152,8 +161,16 @@ func (r *reports) receive() {
 			}
 			return
 		}
-		if ack := m.GetAck(); ack != nil {
-			r.acknowledge(ack)
+		switch m := m.GetMessage().(type) {
+		case *usherv1.ReportStreamResponse_Hello:
+			if every := m.Hello.GetHeartbeatInterval().AsDuration(); every > 0 {
+				r.beating.Go(func() { r.beat(every) })
+			}
+		case *usherv1.ReportStreamResponse_Ack:
+			r.acknowledge(m.Ack)
+		case *usherv1.ReportStreamResponse_LeaseLost:
+			r.drop(m.LeaseLost.GetLeaseToken())
+			r.record.Errors["lease lost "+m.LeaseLost.GetReason().String()]++
 		}
 	}
 }
@@ -161,8 +178,11 @@ func (r *reports) receive() {
 func (r *reports) acknowledge(ack *usherv1.Ack) {
 	now := r.clock.Now()
 	refused := make(map[uint64]bool)
+	beats := r.beatsTaken(ack.GetThroughSequence())
 	for _, e := range ack.GetExceptions() {
-		if n := e.GetNack(); n != nil {
+		if beats[e.GetSequence()] {
+			r.record.Errors["heartbeat nack "+e.GetNack().GetReason().String()]++
+		} else if n := e.GetNack(); n != nil {
 			refused[e.GetSequence()] = true
 			r.record.Errors["report nack "+n.GetReason().String()]++
 		} else {
@@ -197,18 +217,17 @@ func (r *reports) taken(through uint64) []sentReport {
 // finish ends the stream in order: the server answers what was sent before it
 // ends its side. What is still open after the time limit is cut.
 func (r *reports) finish(ctx context.Context) {
-	r.sending.Lock()
-	_ = r.stream.CloseSend()
-	r.sending.Unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.limit)
 	defer cancel()
-	select {
-	case <-r.received:
-	case <-ctx.Done():
-		r.cancel()
-		<-r.received
-	}
+	defer context.AfterFunc(ctx, r.cancel)()
+	close(r.ended)
+	r.sending.Lock()
+	_ = r.stream.CloseSend()
+	r.broken = io.ErrClosedPipe
+	r.sending.Unlock()
+	<-r.received
 	r.cancel()
+	r.beating.Wait()
 	if lost := len(r.taken(^uint64(0))); lost > 0 {
 		r.record.Errors["report unacknowledged"] += uint64(lost)
 	}
