@@ -2,9 +2,9 @@ package core
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -23,14 +23,31 @@ type carried struct {
 }
 
 type carriedAccount struct {
-	ID        string  `json:"id"`
-	ErrorRate float64 `json:"error_rate"`
-	TTFT      float64 `json:"ttft_ms,omitempty"`
-	HasTTFT   bool    `json:"has_ttft,omitempty"`
-	// The weights that both had left at At, nanoseconds since 1970. Times per model are not carried: they are learned anew.
+	ID string `json:"id"`
+	carriedStat
+	// Models are the first-token times of upstream models, where a policy asked for them.
+	Models []carriedModel `json:"models,omitempty"`
+}
+
+type carriedModel struct {
+	Model string `json:"model"`
+	carriedStat
+}
+
+// carriedStat is a row of the statistics, as it stood at a time.
+type carriedStat struct {
+	ErrorRate   float64 `json:"error_rate,omitempty"`
+	TTFT        float64 `json:"ttft_ms,omitempty"`
 	ErrorWeight float32 `json:"error_weight,omitempty"`
 	TTFTWeight  float32 `json:"ttft_weight,omitempty"`
-	At          int64   `json:"at"`
+	HasTTFT     bool    `json:"has_ttft,omitempty"`
+	// At is nanoseconds since 1970.
+	At int64 `json:"at"`
+}
+
+func (c *carriedStat) possible() bool {
+	weights := c.ErrorWeight >= 0 && c.ErrorWeight <= 1 && c.TTFTWeight >= 0 && c.TTFTWeight <= 1
+	return weights && c.ErrorRate >= 0 && c.ErrorRate <= 1 && c.TTFT >= 0 && c.HasTTFT == (c.TTFT > 0) && c.At >= 0
 }
 
 // carriedOwner is an incarnation that has attached, in the order of first attachments.
@@ -65,20 +82,26 @@ func CheckState(section []byte) error {
 	return err
 }
 
-// ImportState takes up what ExportState gave, in a scheduler that nobody has used yet. Owners that were waited for
-// have their grace from now on to attach again. On an error nothing has changed; an empty section is none.
-func (s *Scheduler) ImportState(section []byte) error {
+// ImportState takes up what ExportState gave, and the deadlines that the store has, in a scheduler that nobody has used
+// yet. Owners that were waited for have their grace from now on to attach again. On an error nothing has
+// changed; an empty section is none. Errors: KindInternal for a section that CheckState refuses, KindStoreUnavailable, ctx's own.
+func (s *Scheduler) ImportState(ctx context.Context, section []byte) error {
 	c, err := readCarried(section)
 	if err != nil {
 		return err
 	}
-	for i := range c.Accounts {
-		a := &c.Accounts[i]
-		s.stats.restore(s.registry.ordinal(a.ID), decide.Stat{
-			ErrorRate: a.ErrorRate, TTFT: a.TTFT, HasTTFT: a.HasTTFT, ErrorWeight: a.ErrorWeight, TTFTWeight: a.TTFTWeight,
-		}, time.Unix(0, a.At), s.clock.Now())
+	cooling, err := s.store.Cooling(ctx)
+	if err != nil {
+		return err
 	}
-	s.owners.restore(c.Owners, s.clock.Now())
+	now := s.clock.Now()
+	for i := range cooling {
+		s.colds.set(s.registry.ordinal(cooling[i].Account), &cooling[i])
+	}
+	for i := range c.Accounts {
+		s.stats.restore(s.registry.ordinal(c.Accounts[i].ID), &c.Accounts[i], now)
+	}
+	s.owners.restore(c.Owners, now)
 	return nil
 }
 
@@ -96,7 +119,12 @@ func readCarried(section []byte) (*carried, error) {
 		return nil, &Error{Kind: KindInternal, Text: fmt.Sprintf("what was carried over is of version %d, this is %d", c.Version, carriedVersion)}
 	}
 	for i := range c.Accounts {
-		if a := &c.Accounts[i]; a.ID == "" || !within01(a.ErrorRate, float64(a.ErrorWeight), float64(a.TTFTWeight)) || a.TTFT < 0 || a.TTFT == 0 && a.HasTTFT {
+		a := &c.Accounts[i]
+		possible := a.ID != "" && a.possible() && len(a.Models) <= maxModelStats
+		for n := range a.Models {
+			possible = possible && a.Models[n].possible()
+		}
+		if !possible {
 			return nil, &Error{Kind: KindInternal, Text: fmt.Sprintf("what was carried over of account %q cannot be", a.ID)}
 		}
 	}
@@ -106,10 +134,6 @@ func readCarried(section []byte) (*carried, error) {
 		}
 	}
 	return c, nil
-}
-
-func within01(all ...float64) bool {
-	return !slices.ContainsFunc(all, func(x float64) bool { return !(x >= 0 && x <= 1) })
 }
 
 // ids gives the accounts by ordinal.
@@ -128,35 +152,57 @@ func (s *stats) carry(ids []string) (out []carriedAccount) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for ordinal := range min(len(s.rows), len(ids)) {
-		if row := &s.rows[ordinal]; s.known[ordinal] && finite(row.ErrorRate) && finite(row.TTFT) {
-			out = append(out, carriedAccount{
-				ID: ids[ordinal], ErrorRate: row.ErrorRate, TTFT: row.TTFT, HasTTFT: row.HasTTFT,
-				ErrorWeight: row.ErrorWeight, TTFTWeight: row.TTFTWeight, At: s.epoch.Add(s.at[ordinal]).UnixNano(),
-			})
+		if !s.known[ordinal] {
+			continue
 		}
+		a := carriedAccount{ID: ids[ordinal], carriedStat: s.carryLocked(&s.rows[ordinal], s.at[ordinal])}
+		if ordinal < len(s.models) {
+			for n := range s.models[ordinal] {
+				m := &s.models[ordinal][n]
+				a.Models = append(a.Models, carriedModel{m.model, s.carryLocked(&m.stat, m.at)})
+			}
+		}
+		out = append(out, a)
 	}
 	slices.SortFunc(out, func(a, b carriedAccount) int { return strings.Compare(a.ID, b.ID) })
 	return out
 }
 
-func finite(f float64) bool { return !math.IsNaN(f) && !math.IsInf(f, 0) }
+func (s *stats) carryLocked(row *decide.Stat, at time.Duration) carriedStat {
+	return carriedStat{row.ErrorRate, row.TTFT, row.ErrorWeight, row.TTFTWeight, row.HasTTFT, s.epoch.Add(at).UnixNano()}
+}
 
-// restore sets a row as it was at a time; it goes on fading from there, and from now at the latest.
-func (s *stats) restore(ordinal int32, row decide.Stat, at, now time.Time) {
+// restore sets an account's rows as they stood, none later than now.
+func (s *stats) restore(ordinal int32, a *carriedAccount, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.makeRoomLocked(ordinal)
 	if s.epoch.IsZero() {
 		s.epoch = now
 	}
-	if at.After(now) {
-		at = now
+	s.rows[ordinal], s.at[ordinal] = s.restoreLocked(&a.carriedStat, now)
+	if len(a.Models) > 0 {
+		for len(s.models) <= int(ordinal) {
+			s.models = append(s.models, nil)
+		}
+		models := make([]modelStat, len(a.Models))
+		for n := range models {
+			models[n].model = a.Models[n].Model
+			models[n].stat, models[n].at = s.restoreLocked(&a.Models[n].carriedStat, now)
+		}
+		s.models[ordinal] = models
 	}
-	s.rows[ordinal], s.at[ordinal] = row, at.Sub(s.epoch)
 	if !s.known[ordinal] {
 		s.known[ordinal] = true
 		s.count++
 	}
+}
+
+func (s *stats) restoreLocked(c *carriedStat, now time.Time) (decide.Stat, time.Duration) {
+	row := decide.Stat{
+		ErrorRate: c.ErrorRate, TTFT: c.TTFT, ErrorWeight: c.ErrorWeight, TTFTWeight: c.TTFTWeight, HasTTFT: c.HasTTFT,
+	}
+	return row, min(time.Unix(0, c.At).Sub(s.epoch), now.Sub(s.epoch))
 }
 
 // carry gives the incarnations in the order in which they attached first.

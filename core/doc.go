@@ -28,9 +28,8 @@
 //
 // # Locks
 //
-// registry.mu is held over Store.Register, so that rosters arrive in order. line.mu is held, while anybody waits, over whatever
-// takes or frees a slot here, the store's calls included. An attachment's beat is held over the calls of one
+// registry.mu is held over Store.Register, so that rosters arrive in order. An attachment's beat is held over the calls of one
 // heartbeat, so that heartbeats count one after another; owners.mu is taken inside it. A store may hold its own lock
-// while it calls Judge, which reads an immutable world and atomic pointers (colds) and locks nothing but stats. Every other mutex here
+// while it calls Judge, which reads an immutable world and atomic pointers (colds) and locks nothing. Every other mutex here
 // (views, stats, colds, counters, lease ends, owners, history, hub) is a leaf: nothing is called and no other lock is taken under it.
 package core

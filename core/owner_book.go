@@ -51,6 +51,7 @@ type owners struct {
 	closed bool
 	// changed are accounts whose state is to be told.
 	changed map[string]struct{}
+	toldAt  time.Time // when some were told last
 	// changes counts what an export would tell otherwise than the last.
 	changes uint64
 }

@@ -16,7 +16,7 @@ import (
 // TestOutageEndsNothing: while the store fails, living owners lose nothing and silent ones wait; then all goes on, with two lines in the log.
 func TestOutageEndsNothing(t *testing.T) {
 	f, log := &flaky{}, &lines{}
-	inBubble(t, plain(1, 0), func(h *house) {
+	withOwners(t, plain(1, 0), func(h *house) {
 		living, silent := h.attach("living", "1", false), h.attach("silent", "1", false)
 		kept, lost := h.takes(ofOwner("living", "1"), 2), h.takes(ofOwner("silent", "1"), 3)
 		h.beat(living, kept[0])
@@ -49,7 +49,7 @@ func TestOutageEndsNothing(t *testing.T) {
 // TestReturnDuringOutage: an owner that comes back before the store does keeps its leases.
 func TestReturnDuringOutage(t *testing.T) {
 	f := &flaky{}
-	inBubble(t, plain(1, 0), func(h *house) {
+	withOwners(t, plain(1, 0), func(h *house) {
 		a := h.attach("back", "1", false)
 		tokens := h.takes(ofOwner("back", "1"), 2)
 		a.Detach()
@@ -65,7 +65,7 @@ func TestReturnDuringOutage(t *testing.T) {
 // TestReturnWhileAsked: an owner that comes back while its leases are looked up keeps them.
 func TestReturnWhileAsked(t *testing.T) {
 	f := &flaky{}
-	inBubble(t, plain(1, 0), func(h *house) {
+	withOwners(t, plain(1, 0), func(h *house) {
 		a := h.attach("back", "1", false)
 		tokens := h.takes(ofOwner("back", "1"), 2)
 		h.beat(a, tokens...)
@@ -84,7 +84,7 @@ func TestReturnWhileAsked(t *testing.T) {
 // TestGrantedWhileAsked: a lease that was granted after a heartbeat came is not missing from it, though it is listed by then.
 func TestGrantedWhileAsked(t *testing.T) {
 	f := &flaky{}
-	inBubble(t, plain(1, 0), func(h *house) {
+	withOwners(t, plain(1, 0), func(h *house) {
 		a := h.attach("quick", "1", false)
 		synctest.Wait()
 		grants := func() {
@@ -103,7 +103,7 @@ func TestGrantedWhileAsked(t *testing.T) {
 // TestTakenOverWhileAsked: what an old stream's heartbeat leaves out does not end when a newer stream took over meanwhile.
 func TestTakenOverWhileAsked(t *testing.T) {
 	f := &flaky{}
-	inBubble(t, plain(1, 0), func(h *house) {
+	withOwners(t, plain(1, 0), func(h *house) {
 		old := h.attach("twice", "1", false)
 		token := h.take(ofOwner("twice", "1")).Token
 		h.beat(old)
@@ -118,7 +118,7 @@ func TestTakenOverWhileAsked(t *testing.T) {
 // TestStateToldAfterOutage: what could not be told is told later.
 func TestStateToldAfterOutage(t *testing.T) {
 	f := &flaky{}
-	inBubble(t, plain(1, 0), func(h *house) {
+	withOwners(t, plain(1, 0), func(h *house) {
 		a := h.attach("holds", "1", false)
 		h.beat(a, h.take(ofOwner("holds", "1")).Token)
 		h.hearsLost(a, 0)
@@ -151,7 +151,7 @@ func TestStoodStill(t *testing.T) {
 
 // TestCloseEndsAttachments: and none can be made any more.
 func TestCloseEndsAttachments(t *testing.T) {
-	inBubble(t, plain(1, 0), func(h *house) {
+	withOwners(t, plain(1, 0), func(h *house) {
 		a := h.attach("open", "1", false)
 		token := h.take(ofOwner("open", "1")).Token
 		for range 2 {
@@ -170,6 +170,30 @@ func TestCloseEndsAttachments(t *testing.T) {
 		later(time.Minute)
 		h.inUse(1)
 		h.reports(finished(token, core.OutcomeSuccess), core.EventApplied)
+	})
+}
+
+// TestEndAttachments: an usher that is about to stop ends no lease for silence.
+func TestEndAttachments(t *testing.T) {
+	withOwners(t, plain(1, 0), func(h *house) {
+		left, a := h.attach("left", "1", false), h.attach("open", "1", false)
+		h.takes(ofOwner("left", "1"), 1)
+		h.takes(ofOwner("open", "1"), 1)
+		left.Detach()
+		for range 2 {
+			h.EndAttachments()
+		}
+		isKind(t, a.Err(), core.KindClosed)
+		a.Detach()
+		_, err := h.Attach(context.Background(), core.Owner{Name: "open", Incarnation: "1"}, false)
+		isKind(t, err, core.KindClosed)
+		later(time.Minute)
+		h.inUse(2)
+		again := restarted(h, time.Second, plain(1, 0))
+		later(9 * time.Second)
+		again.inUse(2)
+		later(time.Second)
+		again.inUse(0)
 	})
 }
 

@@ -16,8 +16,8 @@ import (
 	"usher.internal/store/memstore"
 )
 
-// inBubble runs a test on a house whose clock is the bubble's, which moves only when all sleep.
-func inBubble(t *testing.T, accounts []pool.Account, test func(h *house), options ...houseOption) {
+// withOwners runs a test on a house whose clock is the bubble's, which moves only when all sleep.
+func withOwners(t *testing.T, accounts []pool.Account, test func(h *house), options ...houseOption) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		store, err := memstore.New(memstore.Options{Secret: make([]byte, 32)})
@@ -44,7 +44,7 @@ func settle(t *testing.T, store *memstore.Store, accounts []pool.Account, option
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = h.Close(context.Background()) })
-	if err := h.ImportState(h.section); err != nil {
+	if err := h.ImportState(context.Background(), h.section); err != nil {
 		t.Fatal(err)
 	}
 	h.apply(accounts...)

@@ -13,7 +13,7 @@ import (
 
 // TestStoppedOwner: no heartbeat, and the stream stays: the leases end after timeout and grace, and the owner hears of it.
 func TestStoppedOwner(t *testing.T) {
-	inBubble(t, plain(1, 20), func(h *house) {
+	withOwners(t, plain(1, 20), func(h *house) {
 		a := h.attach("stopped", "1", false)
 		tokens := h.takes(ofOwner("stopped", "1"), 10)
 		other := h.attach("other", "1", false)
@@ -43,7 +43,7 @@ func TestStoppedOwner(t *testing.T) {
 
 // TestBrokenStream: the grace runs from the break, not from the last heartbeat.
 func TestBrokenStream(t *testing.T) {
-	inBubble(t, plain(1, 20), func(h *house) {
+	withOwners(t, plain(1, 20), func(h *house) {
 		a := h.attach("gone", "1", false)
 		tokens := h.takes(ofOwner("gone", "1"), 10)
 		h.beats(a, 9*time.Second, tokens...)
@@ -71,7 +71,7 @@ func TestBrokenStream(t *testing.T) {
 
 // TestBreakAfterSilence: a break does not lengthen what silence has begun.
 func TestBreakAfterSilence(t *testing.T) {
-	inBubble(t, plain(1, 20), func(h *house) {
+	withOwners(t, plain(1, 20), func(h *house) {
 		a := h.attach("stopped", "1", false)
 		h.takes(ofOwner("stopped", "1"), 2)
 		later(15 * time.Second)
@@ -85,7 +85,7 @@ func TestBreakAfterSilence(t *testing.T) {
 
 // TestComesBack: a reconnect within the grace keeps the leases, and so does a heartbeat on a stream that had fallen silent.
 func TestComesBack(t *testing.T) {
-	inBubble(t, plain(1, 20), func(h *house) {
+	withOwners(t, plain(1, 20), func(h *house) {
 		a := h.attach("back", "1", false)
 		tokens := h.takes(ofOwner("back", "1"), 10)
 		h.beats(a, 9*time.Second, tokens...)
@@ -102,7 +102,7 @@ func TestComesBack(t *testing.T) {
 
 // TestHeartbeatRenews: leases live as long as the owner does, each with its own lifetime, and no longer than the greatest age.
 func TestHeartbeatRenews(t *testing.T) {
-	inBubble(t, plain(1, 0), func(h *house) {
+	withOwners(t, plain(1, 0), func(h *house) {
 		a := h.attach("living", "1", false)
 		short, long := ofOwner("living", "1"), ofOwner("living", "1")
 		short.LeaseTTL, long.LeaseTTL = 5*time.Second, time.Hour
@@ -127,7 +127,7 @@ func TestHeartbeatRenews(t *testing.T) {
 
 // TestMaxAgeOfRenewals: a unary renewal is bounded too.
 func TestMaxAgeOfRenewals(t *testing.T) {
-	inBubble(t, plain(1, 0), func(h *house) {
+	withOwners(t, plain(1, 0), func(h *house) {
 		sel := h.take(mainRequest)
 		if sel.TTL != 10*time.Minute {
 			t.Errorf("granted for %v", sel.TTL)
@@ -144,7 +144,7 @@ func TestMaxAgeOfRenewals(t *testing.T) {
 
 // TestForgottenLease: it ends with the second heartbeat in a row that it is missing from.
 func TestForgottenLease(t *testing.T) {
-	inBubble(t, plain(1, 0), func(h *house) {
+	withOwners(t, plain(1, 0), func(h *house) {
 		a, req := h.attach("forgets", "1", false), ofOwner("forgets", "1")
 		kept, forgotten := h.take(req).Token, h.take(req).Token
 		others := h.takes(ofOwner("forgets", "0"), 1)
@@ -181,7 +181,7 @@ func TestForgottenLease(t *testing.T) {
 
 // TestTakeover: a newer stream of the same incarnation ends the older one, and nothing else.
 func TestTakeover(t *testing.T) {
-	inBubble(t, plain(1, 0), func(h *house) {
+	withOwners(t, plain(1, 0), func(h *house) {
 		old, other := h.attach("twice", "1", false), h.attach("twice", "0", false)
 		token := h.take(ofOwner("twice", "1")).Token
 		waits := make(chan error)
@@ -208,7 +208,7 @@ func TestTakeover(t *testing.T) {
 
 // TestReplacesPrevious: it ends the leases of earlier incarnations at once; nothing else does.
 func TestReplacesPrevious(t *testing.T) {
-	inBubble(t, plain(1, 0), func(h *house) {
+	withOwners(t, plain(1, 0), func(h *house) {
 		first := h.attach("pod", "1", false)
 		lost := h.takes(ofOwner("pod", "1"), 10)
 		lost = append(lost, h.takes(ofOwner("pod", "0"), 1)...) // never attached
@@ -239,7 +239,7 @@ func TestReplacesPrevious(t *testing.T) {
 
 // TestWhoCameFirst: of incarnations that did not attach, one is as old as its oldest lease.
 func TestWhoCameFirst(t *testing.T) {
-	inBubble(t, plain(1, 0), func(h *house) {
+	withOwners(t, plain(1, 0), func(h *house) {
 		for _, incarnation := range []string{"1", "2", "3"} {
 			h.takes(ofOwner("pod", incarnation), 1)
 			later(time.Second)
@@ -256,7 +256,7 @@ func TestWhoCameFirst(t *testing.T) {
 
 // TestLateZombie: an incarnation that was stopped until nobody waited for it is still the earlier one.
 func TestLateZombie(t *testing.T) {
-	inBubble(t, plain(1, 0), func(h *house) {
+	withOwners(t, plain(1, 0), func(h *house) {
 		zombie := h.attach("pod", "1", false)
 		zombie.Detach()
 		later(time.Hour)
@@ -270,7 +270,7 @@ func TestLateZombie(t *testing.T) {
 
 // TestNeverAttached: the leases of one that never attached stand until their lifetime is over.
 func TestNeverAttached(t *testing.T) {
-	inBubble(t, plain(1, 0), func(h *house) {
+	withOwners(t, plain(1, 0), func(h *house) {
 		h.takes(ofOwner("unary", "1"), 2)
 		h.take(mainRequest)
 		later(core.DefaultLeaseTTL - time.Millisecond)
@@ -288,7 +288,7 @@ func TestNeverAttached(t *testing.T) {
 
 // TestToldOnReturn: whoever comes back late hears what it lost, from memory, and again for what it still lists.
 func TestToldOnReturn(t *testing.T) {
-	inBubble(t, plain(1, 0), func(h *house) {
+	withOwners(t, plain(1, 0), func(h *house) {
 		a, req := h.attach("late", "1", false), ofOwner("late", "1")
 		tokens := h.takes(req, 3)
 		h.beat(a, tokens...)
@@ -316,7 +316,7 @@ func TestToldOnReturn(t *testing.T) {
 
 // TestAdopts: leases that the store has lost are taken up again, above the limit if need be; not those with a mark.
 func TestAdopts(t *testing.T) {
-	inBubble(t, plain(1, 2), func(before *house) {
+	withOwners(t, plain(1, 2), func(before *house) {
 		req := ofOwner("gateway", "1")
 		tokens := before.takes(req, 2)
 		store, err := memstore.New(memstore.Options{Secret: make([]byte, 32)})

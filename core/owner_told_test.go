@@ -14,7 +14,7 @@ import (
 
 // TestOverflow: an owner that lost more than is kept hears so, and its next heartbeat, on whichever stream, tells the rest.
 func TestOverflow(t *testing.T) {
-	inBubble(t, plain(1, 0), func(h *house) {
+	withOwners(t, plain(1, 0), func(h *house) {
 		a := h.attach("many", "1", false)
 		tokens := h.takes(ofOwner("many", "1"), 700)
 		h.beat(a, tokens...)
@@ -42,7 +42,7 @@ func TestOverflow(t *testing.T) {
 
 // TestAccountStates: owners hear of accounts that they hold leases on, in the latest state.
 func TestAccountStates(t *testing.T) {
-	inBubble(t, plain(2, 0), func(h *house) {
+	withOwners(t, plain(2, 0), func(h *house) {
 		a, other := h.attach("holds", "1", false), h.attach("idle", "1", false)
 		holding := ofOwner("holds", "1")
 		holding.Excluded = []string{"b"}
@@ -65,12 +65,14 @@ func TestAccountStates(t *testing.T) {
 		if events := h.hears(a); !slices.Equal(events, want) {
 			t.Errorf("heard %+v on return", events)
 		}
+		later(time.Second)
 		accounts[0].State = pool.Active
 		h.apply(accounts...)
 		want[0].State, want[0].Blocked = pool.Active, decide.None
 		if events := h.hears(a); !slices.Equal(events, want) {
 			t.Errorf("heard %+v", events)
 		}
+		later(time.Second)
 		accounts[0].OverloadedUntil = time.Now().Add(time.Minute)
 		h.apply(accounts[:1]...)
 		want[0].Blocked, want[0].BlockedUntil = decide.Overloaded, accounts[0].OverloadedUntil
@@ -81,9 +83,46 @@ func TestAccountStates(t *testing.T) {
 	})
 }
 
+// TestCooldownsAreTold: an owner hears that an account it uses was told to rest, and that it serves again; a storm is told in pauses.
+func TestCooldownsAreTold(t *testing.T) {
+	withOwners(t, plain(2, 0), func(h *house) {
+		h.policy = decide.Recommended()
+		h.apply(plain(2, 0)...)
+		a, req := h.attach("holds", "1", false), ofOwner("holds", "1")
+		req.Excluded = []string{"b"}
+		tokens := h.takes(req, 50)
+		h.hears(a)
+		limited := func(token string, d time.Duration) {
+			e := finished(token, core.OutcomeRateLimited)
+			e.RetryAfter = d
+			h.reports(e, core.EventApplied)
+		}
+		limited(tokens[0], time.Minute)
+		events := h.hears(a)
+		if len(events) != 1 || events[0].Account != "a" || events[0].Blocked != decide.RateLimited || !events[0].BlockedUntil.Equal(time.Now().Add(time.Minute)) {
+			t.Fatalf("heard %+v", events)
+		}
+		heard := 0
+		for n := range 40 {
+			limited(tokens[n+1], time.Minute+time.Duration(n)*time.Second)
+			later(10 * time.Millisecond)
+			heard += len(h.hears(a))
+		}
+		if heard < 3 || heard > 5 {
+			t.Errorf("heard %d times in 400 ms", heard)
+		}
+		h.beats(a, 2*time.Minute, tokens[41:]...)
+		h.hears(a)
+		h.reports(finished(tokens[41], core.OutcomeSuccess), core.EventApplied)
+		if events := h.hears(a); len(events) != 1 || events[0].Account != "a" || events[0].Blocked != decide.None {
+			t.Errorf("heard %+v", events)
+		}
+	})
+}
+
 // TestOwnerCountsAreBounded: owners that lost nothing for long are counted together.
 func TestOwnerCountsAreBounded(t *testing.T) {
-	inBubble(t, plain(1, 0), func(h *house) {
+	withOwners(t, plain(1, 0), func(h *house) {
 		for n := range 400 {
 			h.take(ofOwner(fmt.Sprintf("pod-%03d", n), "1"))
 			later(time.Millisecond) // ends come in this order

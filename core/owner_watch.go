@@ -10,6 +10,9 @@ import (
 	"usher.internal/core/pool"
 )
 
+// tellPause is how long accounts that change again and again are told of no more than once.
+const tellPause = 100 * time.Millisecond
+
 // ownerRetry is the pause after which the watch tries again what the store did not do.
 const ownerRetry = time.Second
 
@@ -22,7 +25,8 @@ func (s *Scheduler) watchOwners(ctx context.Context) {
 		now := s.clock.Now()
 		due, _ := s.owners.watch(now, next)
 		err := s.endSilent(ctx, due)
-		if told := s.tellChanged(ctx); told != nil {
+		later, told := s.tellChanged(ctx, now)
+		if told != nil {
 			err = told
 		}
 		if failing != (err != nil) && ctx.Err() == nil {
@@ -33,8 +37,11 @@ func (s *Scheduler) watchOwners(ctx context.Context) {
 			}
 		}
 		_, next = s.owners.watch(now, time.Time{})
-		if retry := now.Add(ownerRetry); err != nil && (next.IsZero() || retry.Before(next)) {
-			next = retry
+		if err != nil {
+			later = now.Add(ownerRetry)
+		}
+		if !later.IsZero() && (next.IsZero() || later.Before(next)) {
+			next = later
 		}
 	}
 }
@@ -62,6 +69,9 @@ func (o *owners) watch(now, planned time.Time) (due []*incarnation, next time.Ti
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	stood := !planned.IsZero() && now.Sub(planned) > o.terms.HeartbeatTimeout
+	if o.closed {
+		return nil, next
+	}
 	for _, lives := range o.byName { // order-free: each owner's leases end on their own
 		for _, i := range lives {
 			if i.due.IsZero() {
@@ -84,7 +94,7 @@ func (o *owners) watch(now, planned time.Time) (due []*incarnation, next time.Ti
 func (o *owners) silent(i *incarnation, now time.Time) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return !i.due.IsZero() && !i.due.After(now)
+	return !o.closed && !i.due.IsZero() && !i.due.After(now)
 }
 
 // endSilent ends the leases of owners that are due. The first error ends it, since the store is the same for all; they stay due.
@@ -169,17 +179,18 @@ func (s *Scheduler) changedBetween(old, current *pool.Set) (ids []string) {
 }
 
 // tellChanged looks up who holds leases on accounts that changed, and who is new and does on accounts that are blocked.
-func (s *Scheduler) tellChanged(ctx context.Context) error {
-	changed, attached := s.owners.toTell()
+// It gives when it is to be called again; zero when it need not be.
+func (s *Scheduler) tellChanged(ctx context.Context, now time.Time) (again time.Time, err error) {
+	changed, attached, again := s.owners.toTell(now)
 	if len(attached) == 0 {
-		return nil
+		return again, nil
 	}
-	w, now := s.registry.current.Load(), s.clock.Now()
+	w := s.registry.current.Load()
 	for _, a := range attached {
 		held, err := s.store.LeasesOf(ctx, a.of.owner.Name)
 		if err != nil {
 			s.owners.tellLater(changed)
-			return err
+			return again, err
 		}
 		accounts := make(map[string]struct{})
 		for k := range held {
@@ -192,14 +203,21 @@ func (s *Scheduler) tellChanged(ctx context.Context) error {
 			return reason != decide.None
 		})
 	}
-	return nil
+	return again, nil
 }
 
-// toTell takes the accounts that changed, and the attachments that may have to hear of them or of anything.
-func (o *owners) toTell() (changed map[string]struct{}, attached []*Attachment) {
+// toTell takes the accounts that changed, unless that was done a moment ago, and the attachments that may have to hear of
+// them or of anything.
+func (o *owners) toTell(now time.Time) (changed map[string]struct{}, attached []*Attachment, again time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	changed, o.changed = o.changed, make(map[string]struct{})
+	if len(o.changed) > 0 {
+		if due := o.toldAt.Add(tellPause); now.Before(due) {
+			again = due
+		} else {
+			changed, o.changed, o.toldAt = o.changed, make(map[string]struct{}), now
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(o.byName)) {
 		for _, i := range o.byName[name] {
 			if i.attached != nil && (len(changed) > 0 || i.attached.fresh) {
@@ -207,7 +225,7 @@ func (o *owners) toTell() (changed map[string]struct{}, attached []*Attachment) 
 			}
 		}
 	}
-	return changed, attached
+	return changed, attached, again
 }
 
 // tellLater puts back what could not be told.

@@ -238,8 +238,6 @@ func (s *recordedStore) Register(_ context.Context, r *Roster) error {
 	return nil
 }
 
-func (s *recordedStore) Cooling(context.Context) ([]Cooldown, error) { return nil, nil }
-
 func (s *recordedStore) Secret(context.Context) ([]byte, error) { return make([]byte, 32), nil }
 func (s *recordedStore) Close() error                           { return nil }
 

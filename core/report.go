@@ -168,14 +168,19 @@ func (s *Scheduler) learn(e *Event, b *batch, n int, p *decide.Policy, now time.
 func (s *Scheduler) cool(account string, l *lesson, now time.Time) {
 	switch {
 	case l.outcome == OutcomeSuccess && s.colds.any():
-		s.colds.succeeded(s.registry.ordinal(account), l.model, now)
+		ordinal := s.registry.ordinal(account)
+		before := s.colds.of(int(ordinal))
+		s.colds.succeeded(ordinal, l.model, now)
+		if s.colds.of(int(ordinal)) != before {
+			s.accountsChanged([]string{account})
+		}
 	case l.cool.Account != "":
 		ordinal := s.registry.ordinal(account)
 		s.colds.set(ordinal, &l.cool)
-		s.accountsChanged([]string{l.cool.Account})
 		if l.overload {
 			s.colds.overloaded(ordinal, l.granted, now)
 		}
+		s.accountsChanged([]string{account})
 	}
 }
 

@@ -19,7 +19,7 @@ func restarted(old *house, away time.Duration, accounts []pool.Account) *house {
 	if err := old.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	pass(away)
+	later(away)
 	store, err := memstore.New(memstore.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +38,7 @@ func importing(section []byte) houseOption {
 
 // TestRestart: leases stand until their owner's grace is over, conversations keep their accounts, and what was counted counts once.
 func TestRestart(t *testing.T) {
-	inBubble(t, plain(1, 7), func(old *house) {
+	withOwners(t, plain(1, 7), func(old *house) {
 		a, gone := old.attach("living", "1", false), old.attach("dead", "1", false)
 		kept, lost := old.takes(ofOwner("living", "1"), 3), old.takes(ofOwner("dead", "1"), 2)
 		unary := old.takes(ofOwner("unary", "1"), 1)
@@ -83,9 +83,41 @@ func TestRestart(t *testing.T) {
 	})
 }
 
+// TestRestartKeepsTeaching: deadlines stand, and what was learned fades on as if nothing had happened.
+func TestRestartKeepsTeaching(t *testing.T) {
+	accounts := plain(1, 4)
+	withOwners(t, accounts, func(old *house) {
+		old.policy = decide.Recommended()
+		old.policy.TTFTPerModel = true
+		old.apply(accounts...)
+		req := mainRequest
+		req.Model = "m"
+		old.reports(firstToken(old.take(req).Token, 120*time.Millisecond), core.EventApplied)
+		limited := finished(old.take(req).Token, core.OutcomeRateLimited)
+		limited.RetryAfter = time.Minute
+		old.reports(limited, core.EventApplied)
+		want := old.account("a")
+		if want.Blocked != decide.RateLimited {
+			t.Fatalf("blocked by %v", want.Blocked)
+		}
+		later(10 * time.Second) // it fades meanwhile, and while nobody runs
+		text := string(old.ExportState())
+		h := restarted(old, 5*time.Second, nil)
+		if got := string(h.ExportState()); got != text {
+			t.Errorf("carried %s, want %s", got, text)
+		}
+		h.policy = old.policy
+		h.apply(accounts...)
+		if got := h.account("a"); got.Blocked != want.Blocked || !got.BlockedUntil.Equal(want.BlockedUntil) {
+			t.Errorf("restored %+v, want %+v", got, want)
+		}
+		h.refused(req, core.RefusedNoneEligible)
+	})
+}
+
 // TestRestartKnowsWhoCameFirst: replaces_previous after a restart ends the leases of those that had come before, and of no others.
 func TestRestartKnowsWhoCameFirst(t *testing.T) {
-	inBubble(t, plain(2, 0), func(old *house) {
+	withOwners(t, plain(2, 0), func(old *house) {
 		old.attach("pod", "1", false).Detach()
 		old.attach("pod", "2", false)
 		token := old.take(ofOwner("pod", "2")).Token
@@ -104,7 +136,7 @@ func TestRestartKnowsWhoCameFirst(t *testing.T) {
 
 // TestRestartWaitsForNobodyAnew: an owner that nobody waited for before a restart is not waited for after it.
 func TestRestartWaitsForNobodyAnew(t *testing.T) {
-	inBubble(t, plain(1, 0), func(old *house) {
+	withOwners(t, plain(1, 0), func(old *house) {
 		old.attach("left", "1", false).Detach()
 		later(time.Minute)
 		old.take(ofOwner("left", "1"))
@@ -125,14 +157,14 @@ func TestForeignState(t *testing.T) {
 		`{"version":1,"accounts":[{"id":"a","error_rate":1e999}]}`,
 		`{"version":1,"accounts":[{"id":"a"}],"owners":[{"name":"x"}]}`,
 	} {
-		if core.CheckState([]byte(section)) == nil || h.ImportState([]byte(section)) == nil {
+		if core.CheckState([]byte(section)) == nil || h.ImportState(context.Background(), []byte(section)) == nil {
 			t.Errorf("%s: taken up", section)
 		}
 	}
 	if after := string(h.ExportState()); after != before {
 		t.Errorf("%s became %s", before, after)
 	}
-	if err := h.ImportState(nil); err != nil {
+	if err := h.ImportState(context.Background(), nil); err != nil {
 		t.Error(err)
 	}
 }

@@ -131,21 +131,8 @@ func New(ctx context.Context, opts Options) (*Scheduler, error) {
 	s.runs.New = func() any { return new(run) }
 	s.batches.New = func() any { return new(batch) }
 	s.started = s.clock.Now()
-	s.takeUpCooldowns(ctx)
 	s.start(sweepEvery)
 	return s, nil
-}
-
-// takeUpCooldowns learns the deadlines that the store has kept.
-func (s *Scheduler) takeUpCooldowns(ctx context.Context) {
-	cooling, err := s.store.Cooling(ctx)
-	if err != nil {
-		s.logger.Warn("the store's cooldowns could not be taken up", "error", err)
-		return
-	}
-	for i := range cooling {
-		s.colds.set(s.registry.ordinal(cooling[i].Account), &cooling[i])
-	}
 }
 
 // start runs what goes on in the background until Close.
@@ -165,7 +152,7 @@ func (s *Scheduler) start(sweepEvery time.Duration) {
 func (s *Scheduler) Close(ctx context.Context) error {
 	s.closed.Store(true)
 	s.EndWaits()
-	s.owners.close()
+	s.EndAttachments()
 	s.stop()
 	done := make(chan struct{})
 	go func() {
@@ -183,6 +170,10 @@ func (s *Scheduler) Close(ctx context.Context) error {
 // EndWaits ends every Select that stands in line with KindClosed, and lets no other join: a gateway
 // whose usher is about to stop must not wait for it. Idempotent.
 func (s *Scheduler) EndWaits() { s.line.close() }
+
+// EndAttachments ends every attachment with KindClosed, and lets no other be made: an usher that is about to stop does
+// not say any more who is silent, and its owners' leases stand. Idempotent.
+func (s *Scheduler) EndAttachments() { s.owners.close() }
 
 // Apply replaces accounts and policy as one. What is in use, bound and learned stays. On an error nothing changes.
 // Errors: KindInvalidPool, KindStoreUnavailable, ctx's own.

@@ -22,8 +22,8 @@ type waitingRoom struct {
 	policy decide.Policy
 }
 
-// inWaitingRoom runs a test in a bubble, with accounts of one slot each, all taken when full is set.
-func inWaitingRoom(t *testing.T, accounts []pool.Account, test func(w *waitingRoom)) {
+// inBubble runs a test in a bubble, with accounts of one slot each, all taken when full is set.
+func inBubble(t *testing.T, accounts []pool.Account, test func(w *waitingRoom)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		store, err := memstore.New(memstore.Options{})
@@ -102,7 +102,7 @@ func oneSlot(ids ...string) []pool.Account {
 }
 
 func TestWaiterIsServedByWhicheverAccountFrees(t *testing.T) {
-	inWaitingRoom(t, oneSlot("a", "b"), func(w *waitingRoom) {
+	inBubble(t, oneSlot("a", "b"), func(w *waitingRoom) {
 		t := w.t
 		tokens := map[string]string{}
 		for range 2 {
@@ -144,7 +144,7 @@ func TestWaitIsBounded(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			inWaitingRoom(t, oneSlot("a"), func(w *waitingRoom) {
+			inBubble(t, oneSlot("a"), func(w *waitingRoom) {
 				t := w.t
 				w.take(core.Request{})
 				ctx := t.Context()
@@ -167,7 +167,7 @@ func TestWaitIsBounded(t *testing.T) {
 }
 
 func TestCancelledWaitersLeaveNoTrace(t *testing.T) {
-	inWaitingRoom(t, oneSlot("a"), func(w *waitingRoom) {
+	inBubble(t, oneSlot("a"), func(w *waitingRoom) {
 		t := w.t
 		token := w.take(core.Request{})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -204,7 +204,7 @@ func TestOneTenantsCrowdDoesNotStarveAnother(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			inWaitingRoom(t, overlapping, func(w *waitingRoom) {
+			inBubble(t, overlapping, func(w *waitingRoom) {
 				t := w.t
 				token := w.take(core.Request{Model: "x"})
 				out := make(chan waited, 1001)
@@ -231,7 +231,7 @@ func TestOneTenantsCrowdDoesNotStarveAnother(t *testing.T) {
 }
 
 func TestNewcomerDoesNotPass(t *testing.T) {
-	inWaitingRoom(t, oneSlot("a"), func(w *waitingRoom) {
+	inBubble(t, oneSlot("a"), func(w *waitingRoom) {
 		t := w.t
 		token := w.take(core.Request{})
 		out := make(chan waited, 1)
@@ -248,7 +248,7 @@ func TestNewcomerDoesNotPass(t *testing.T) {
 }
 
 func TestWaitsForACooldownThatEndsInTime(t *testing.T) {
-	inWaitingRoom(t, nil, func(w *waitingRoom) {
+	inBubble(t, nil, func(w *waitingRoom) {
 		t := w.t
 		accounts := oneSlot("a", "b")
 		accounts[0].RateLimitedUntil = time.Now().Add(10 * time.Second)
@@ -284,7 +284,7 @@ func TestWhatElseWakes(t *testing.T) {
 	}
 	for name, event := range tests {
 		t.Run(name, func(t *testing.T) {
-			inWaitingRoom(t, oneSlot("a"), func(w *waitingRoom) {
+			inBubble(t, oneSlot("a"), func(w *waitingRoom) {
 				t := w.t
 				w.take(core.Request{LeaseTTL: 10 * time.Second})
 				out := make(chan waited, 1)
@@ -299,7 +299,7 @@ func TestWhatElseWakes(t *testing.T) {
 }
 
 func TestFullLineRefuses(t *testing.T) {
-	inWaitingRoom(t, oneSlot("a"), func(w *waitingRoom) {
+	inBubble(t, oneSlot("a"), func(w *waitingRoom) {
 		t := w.t
 		w.policy.FallbackWait.MaxWaiting = 2
 		w.policy.Tenants.ByName = map[string]decide.TenantLimit{"small": {MaxWaiting: 1}}
@@ -331,7 +331,7 @@ func TestFullLineRefuses(t *testing.T) {
 func TestTenantHoldsNoMoreThanItMay(t *testing.T) {
 	accounts := oneSlot("a")
 	accounts[0].MaxConcurrency = 3
-	inWaitingRoom(t, accounts, func(w *waitingRoom) {
+	inBubble(t, accounts, func(w *waitingRoom) {
 		t := w.t
 		w.policy.Tenants.Default.MaxLeases = 2
 		w.apply(accounts...)
@@ -346,7 +346,7 @@ func TestTenantHoldsNoMoreThanItMay(t *testing.T) {
 }
 
 func TestStickyWaitIsForTheBoundAccountAlone(t *testing.T) {
-	inWaitingRoom(t, oneSlot("a", "b"), func(w *waitingRoom) {
+	inBubble(t, oneSlot("a", "b"), func(w *waitingRoom) {
 		t := w.t
 		bound := w.take(core.Request{SessionHash: "s"})
 		other := w.take(core.Request{})
@@ -366,7 +366,7 @@ func TestStickyWaitIsForTheBoundAccountAlone(t *testing.T) {
 }
 
 func TestEndOfWaits(t *testing.T) {
-	inWaitingRoom(t, oneSlot("a"), func(w *waitingRoom) {
+	inBubble(t, oneSlot("a"), func(w *waitingRoom) {
 		t := w.t
 		w.take(core.Request{})
 		out := make(chan waited, 1)

@@ -51,6 +51,10 @@ func (s *Server) drain(ctx context.Context) error {
 	s.health.Shutdown()
 	s.beginDraining()
 	s.opts.Scheduler.EndWaits()
+	if s.opts.Owners != nil {
+		// Owners cannot say any more that they live; their leases stand for the next usher.
+		s.opts.Owners.EndAttachments()
+	}
 	s.awaitIdle(ctx)
 
 	graceful := make(chan struct{})

@@ -14,6 +14,9 @@ type Owners interface {
 	Attach(ctx context.Context, owner core.Owner, replacesPrevious bool) (*core.Attachment, error)
 	// OwnerTerms are told to clients. It does not block; safe for concurrent use.
 	OwnerTerms() core.OwnerTerms
+	// EndAttachments ends all of them, and lets nobody attach any more; no lease ends for silence from then on. It does
+	// not block; safe for concurrent use; idempotent.
+	EndAttachments()
 }
 
 var _ Owners = (*core.Scheduler)(nil)
@@ -67,6 +70,7 @@ func (r *reportStream) tell() error {
 	for i := range events {
 		message := ownerEventTo(&events[i])
 		if message == nil {
+			r.overflow()
 			continue
 		}
 		if err := r.stream.Send(message); err != nil {
@@ -76,8 +80,7 @@ func (r *reportStream) tell() error {
 	return nil
 }
 
-// ownerEventTo gives nil for an overflow: a client that hears of some losses only learns
-// of the others from its reports, which name them LEASE_EXPIRED.
+// ownerEventTo gives nil for an overflow: the stream ends, and the heartbeats of the next one make the rest known.
 func ownerEventTo(e *core.OwnerEvent) *usherv1.ReportStreamResponse {
 	switch e.Kind {
 	case core.OwnerLeaseLost:

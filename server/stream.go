@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"io"
 	"time"
@@ -30,6 +31,9 @@ type reportStream struct {
 	server *Server
 	stream reportServerStream
 	owner  attachment
+	// overflowed ends when more was lost than the owner can be told; overflow ends it.
+	overflowed context.Context
+	overflow   context.CancelFunc
 	// received is closed by the receiver, after it has set receiveErr.
 	received   chan *usherv1.ReportStreamRequest
 	receiveErr error
@@ -71,6 +75,8 @@ func (s *schedulerService) ReportStream(stream reportServerStream) error {
 		flush:    make(chan struct{}),
 		sent:     make(chan struct{}),
 	}
+	r.overflowed, r.overflow = context.WithCancel(context.Background())
+	defer r.overflow()
 	s.server.streamWork.Go(r.receive)
 	s.server.streamWork.Go(r.send)
 	return r.run()
@@ -101,6 +107,8 @@ func (r *reportStream) run() error {
 		select {
 		case <-r.server.draining.Done():
 			return r.goAway("the server is draining")
+		case <-r.overflowed.Done():
+			return r.goAway("more leases were lost than are kept to be told")
 		case <-r.owner.Done():
 			return r.goAway("another stream of this owner took over, or usher stops")
 		case m, more := <-r.received:

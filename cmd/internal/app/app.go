@@ -153,7 +153,7 @@ func (a *App) build(ctx context.Context) error {
 	}
 	a.teardown.push("scheduler", a.scheduler.Close)
 	if a.state != nil {
-		if err := a.scheduler.ImportState(a.state.Section()); err != nil {
+		if err := a.scheduler.ImportState(ctx, a.state.Section()); err != nil {
 			return err
 		}
 	}
