@@ -61,12 +61,9 @@ func (s *Server) attach(ctx context.Context, hello *usherv1.ClientHello) (attach
 	return a, out, nil
 }
 
-// tell sends what the owner is to be told.
+// tell sends what the owner is to be told. That the attachment has ended is nothing to tell: run sees it.
 func (r *reportStream) tell() error {
-	events, err := r.owner.Take()
-	if err != nil {
-		return nil // the attachment has ended, which run sees
-	}
+	events, _ := r.owner.Take()
 	for i := range events {
 		message := ownerEventTo(&events[i])
 		if message == nil {
