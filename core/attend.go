@@ -43,5 +43,6 @@ func (l *line) attend(ctx context.Context) {
 func (l *line) look() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.unbindAll(WokenByPoll)
 	l.serveAll(WokenByPoll)
 }

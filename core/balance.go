@@ -206,6 +206,9 @@ func (r *run) refuse(reason RefusalReason) {
 	if !r.ranked {
 		r.input.Colds = r.s.colds.gather(r.view.Ordinals(), &r.colds)
 	}
+	if reason == RefusedTenantLimit {
+		f.Limit = r.world.policy.Tenant(r.req.Tenant).MaxLeases
+	}
 	counts, next := decide.CountReasons(&r.input)
 	f.Exclusions = mostFirst(&counts)
 	if next != nil && reason == RefusedNoneEligible {

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"strings"
@@ -58,6 +59,8 @@ type served struct {
 	lease *Lease
 	err   error
 	woken WakeReason
+	// refused says that the run's answer is the end of it.
+	refused bool
 }
 
 // WakeReason is what let a waiter go on.
@@ -113,12 +116,12 @@ func (l *line) handOn(events []Settlement, results []Settled) {
 // serve lets those whom the account fits select anew, in fairness order, until it
 // has no room or nobody is left who can take it. mu is held.
 func (l *line) serve(account int32, why WakeReason) {
-	for {
+	for l.queue.Wanted(account) && l.open(account) {
 		w, ok := l.queue.Next(account)
-		if !ok || !l.hasRoom(account) {
+		if !ok {
 			return
 		}
-		if l.try(w.Value, why) {
+		if l.fits(account, w.Value) && l.try(w.Value, why) {
 			continue
 		}
 		if !l.hasRoom(account) || !l.serveOther(account, why) {
@@ -127,17 +130,53 @@ func (l *line) serve(account int32, why WakeReason) {
 	}
 }
 
-// mostPassedOver bounds how many waiters are asked who, for a cap or a deadline of their own, cannot take what is free.
-const mostPassedOver = 64
+// open tells that the account may serve somebody now: what keeps it from every request needs no look at who waits.
+func (l *line) open(account int32) bool {
+	if !l.hasRoom(account) {
+		return false
+	}
+	w := l.s.registry.current.Load()
+	a := w.account(w.ids[account])
+	reason, _ := decide.Eligible(a, l.s.colds.of(a.Ordinal), &decide.Fitness{Layer: decide.LayerSession}, l.s.clock.Now())
+	return reason == decide.None
+}
 
-// serveOther looks behind a first waiter that cannot take the account's slot now.
+// fits tells whether the account may serve the waiter now, whatever its load; a full bound account is all that a sticky one waits for.
+func (l *line) fits(account int32, w *waiter) bool {
+	if w.class.bound != "" {
+		return true
+	}
+	world := l.s.registry.current.Load()
+	a := world.account(world.ids[account])
+	fitness := w.run.asked.Fitness(decide.LayerLoadBalance, world.policy)
+	reason, _ := decide.Eligible(a, l.s.colds.of(a.Ordinal), &fitness, l.s.clock.Now())
+	return reason == decide.None
+}
+
+// serveOther looks behind a first waiter that cannot take the account's slot now, for a limit on its model or
+// its tenant. Who waits for the same, or belongs to the same tenant, is passed over without a try.
 func (l *line) serveOther(account int32, why WakeReason) bool {
-	asked := 0
 	took := false
+	unfit, capped := map[class]bool{}, map[string]bool{}
 	l.queue.Each(account, func(w *queue.Waiter[*waiter]) bool {
-		asked++
-		took = asked > 1 && l.try(w.Value, why)
-		return !took && asked <= mostPassedOver
+		waits := w.Value
+		tenant := waits.run.req.Tenant
+		if capped[tenant] || unfit[waits.class] {
+			return true
+		}
+		if !l.fits(account, waits) {
+			unfit[waits.class] = true
+			return true
+		}
+		if took = l.try(waits, why); took {
+			return false
+		}
+		if f := waits.run.answer.Refusal; f != nil && f.Reason == RefusedTenantLimit {
+			capped[tenant] = true
+		} else {
+			unfit[waits.class] = true
+		}
+		return true
 	})
 	return took
 }
@@ -147,6 +186,9 @@ func (l *line) try(w *waiter, why WakeReason) bool {
 	ctx := context.Background()
 	w.run.again()
 	lease, err := w.run.layers(ctx)
+	if w.class.bound != "" && lease == nil && err == nil && w.run.boundNoMore() {
+		return l.unbind(w)
+	}
 	if err != nil && KindOf(err) == KindStoreUnavailable || err == nil && lease == nil {
 		return false
 	}
@@ -155,6 +197,54 @@ func (l *line) try(w *waiter, why WakeReason) bool {
 	l.rate.granted(l.s.clock.Now())
 	w.done <- served{lease: lease, err: err, woken: why}
 	return true
+}
+
+// boundNoMore tells that a Select that waited for its bound account would not any more: the account is gone or unfit.
+func (r *run) boundNoMore() bool {
+	return r.answer.WaitPlan == nil || r.decision.Layer == decide.LayerLoadBalance
+}
+
+// unbind lets a waiter whose bound account will not serve it stand in line for the others, or refuses it.
+func (l *line) unbind(w *waiter) bool {
+	if w.run.answer.WaitPlan == nil {
+		l.out(w)
+		w.done <- served{refused: true}
+		return true
+	}
+	if w.account = w.run.answer.WaitPlan.Account.ID; l.s.store.Move(context.Background(), w.id, w.account) != nil {
+		return false // it is asked again at the next look
+	}
+	w.class = classFor(w.run.asked.Query(), w.run.req.Excluded, "")
+	l.queue.Leave(&w.Waiter)
+	l.queue.Join(&w.Waiter, queue.Ticket[class]{
+		Class: w.class, Accounts: w.run.world.accountsOf(w.class), Tenant: w.run.req.Tenant,
+		Priority: w.run.req.Priority, Arrived: w.run.began.Sub(l.s.started),
+	})
+	return false
+}
+
+// unbindAll asks those who wait for a bound account that may not serve any more. mu is held.
+func (l *line) unbindAll(why WakeReason) {
+	world, now := l.s.registry.current.Load(), l.s.clock.Now()
+	gone := map[string]bool{}
+	for key := range l.queue.Classes() {
+		if key.bound == "" {
+			continue
+		}
+		a := world.account(key.bound)
+		reason, _ := decide.Eligible(a, l.s.colds.of(a.Ordinal), &decide.Fitness{Layer: decide.LayerSession}, now)
+		gone[key.bound] = reason != decide.None
+	}
+	var waiting []*waiter
+	for w := range l.all { // order-free: sorted below
+		if gone[w.class.bound] {
+			waiting = append(waiting, w)
+		}
+	}
+	slices.SortFunc(waiting, func(a, b *waiter) int { return bytes.Compare(a.id[:], b.id[:]) })
+	for _, w := range waiting {
+		l.try(w, why)
+	}
 }
 
 // hasRoom asks the store; an account that is not in the pool any more has none.
@@ -213,6 +303,7 @@ func (l *line) poolChanged() {
 	for _, key := range keys {
 		l.queue.SetAccounts(key, w.accountsOf(key))
 	}
+	l.unbindAll(WokenByPoolChange)
 	l.serveAll(WokenByPoolChange)
 }
 

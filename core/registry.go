@@ -16,8 +16,9 @@ type world struct {
 	set    *pool.Set
 	policy *decide.Policy
 	views  views
-	// limits are by ordinal, and noAccount for one that is not in the set.
+	// limits are by ordinal, and noAccount for one that is not in the set; ids are theirs.
 	limits []int32
+	ids    []string
 }
 
 const noAccount = -1
@@ -30,17 +31,16 @@ func (w *world) limit(ordinal int32) (int32, bool) {
 	return w.limits[ordinal], true
 }
 
-// limitsOf lists a set's limits by ordinal.
-func limitsOf(set *pool.Set) []int32 {
-	var limits []int32
+// byOrdinal lists a set's limits and ids by ordinal.
+func byOrdinal(set *pool.Set) (limits []int32, ids []string) {
 	for i := range set.Len() {
 		a := set.At(i)
 		for len(limits) <= a.Ordinal {
-			limits = append(limits, noAccount)
+			limits, ids = append(limits, noAccount), append(ids, "")
 		}
-		limits[a.Ordinal] = a.Limit()
+		limits[a.Ordinal], ids[a.Ordinal] = a.Limit(), a.ID
 	}
-	return limits
+	return limits, ids
 }
 
 // registry holds the current world, swapped whole.
@@ -93,7 +93,8 @@ func (r *registry) apply(ctx context.Context, store Base, accounts []pool.Accoun
 		return err
 	}
 	r.roster = roster
-	r.current.Store(&world{number: r.current.Load().number + 1, set: set, policy: &policy, limits: limitsOf(set)})
+	limits, ids := byOrdinal(set)
+	r.current.Store(&world{number: r.current.Load().number + 1, set: set, policy: &policy, limits: limits, ids: ids})
 	return nil
 }
 

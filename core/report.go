@@ -21,12 +21,16 @@ func (s *Scheduler) Report(ctx context.Context, events []Event) ([]EventResult, 
 	settled := room(b.settled, len(b.settlements))
 	clear(settled)
 	b.settled = settled
-	if len(settled) > 0 {
-		if err := s.settle(ctx, b.settlements, settled); err != nil {
-			return nil, err
-		}
-	}
 	results := make([]EventResult, len(events))
+	err := s.settle(ctx, b.settlements, settled, func() { s.learnAll(events, results, b, world.policy, now) })
+	if err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+// learnAll fills the results of events that were settled, and takes in what counts.
+func (s *Scheduler) learnAll(events []Event, results []EventResult, b *batch, p *decide.Policy, now time.Time) {
 	next := 0
 	for i := range events {
 		outcome := events[i].Outcome
@@ -34,34 +38,38 @@ func (s *Scheduler) Report(ctx context.Context, events []Event) ([]EventResult, 
 			results[i] = EventResult{Status: EventTokenInvalid}
 		} else {
 			outcome = b.lessons[next].outcome
-			results[i] = s.learn(&events[i], b, next, world.policy, now)
+			results[i] = s.learn(&events[i], b, next, p, now)
 			next++
 		}
 		s.observer.Reported(events[i].Kind, outcome, results[i].Status)
 	}
-	return results, nil
 }
 
-// settle settles, and hands on what that frees. While anybody waits, both are one step.
-func (s *Scheduler) settle(ctx context.Context, events []Settlement, results []Settled) error {
+// settle settles, learns, and hands on what was freed, in that order: whoever waits must see the cooldown that came with
+// the slot. While anybody waits all of it is one step.
+func (s *Scheduler) settle(ctx context.Context, events []Settlement, results []Settled, learn func()) error {
 	l := s.line
-	if l.waits() {
+	locked := l.waits()
+	if locked {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		err := s.store.Settle(ctx, events, results)
-		if err == nil {
-			l.handOn(events, results)
-		}
-		return err
 	}
-	err := s.store.Settle(ctx, events, results)
-	if err == nil && l.waits() {
+	if len(events) > 0 {
+		if err := s.store.Settle(ctx, events, results); err != nil {
+			return err
+		}
+	}
+	learn()
+	if !locked && l.waits() {
 		// Somebody joined meanwhile, and may not have seen what this freed.
 		l.mu.Lock()
 		defer l.mu.Unlock()
+		locked = true
+	}
+	if locked {
 		l.handOn(events, results)
 	}
-	return err
+	return nil
 }
 
 // Withdraw takes back one handing out of a lease by a Select whose answer nobody heard. A lease that
@@ -78,7 +86,7 @@ func (s *Scheduler) Withdraw(ctx context.Context, token string) error {
 func (s *Scheduler) takeBack(ctx context.Context, id LeaseID, account string, granted time.Time) error {
 	var results [1]Settled
 	back := [1]Settlement{{Kind: SettleWithdrawn, Lease: id, Account: account, GrantedAt: granted}}
-	return s.settle(ctx, back[:], results[:])
+	return s.settle(ctx, back[:], results[:], func() {})
 }
 
 // batch is the memory of one Report, used again.

@@ -85,6 +85,9 @@ func (r *run) attempt(ctx context.Context) (lease *Lease, w *waiter, err error) 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.busy.Add(1)
+	if r.world != r.s.registry.current.Load() {
+		r.again() // the pool changed on the way to the lock
+	}
 	if lease, err = r.layers(ctx); lease == nil && err == nil {
 		w, err = r.join(ctx)
 	}
@@ -146,7 +149,7 @@ func (r *run) wait(ctx context.Context, w *waiter) (*Lease, error) {
 	out := r.stand(ctx, w)
 	r.leaveStore(ctx, w)
 	r.line.Time, r.line.Woken = r.s.clock.Now().Sub(since), out.woken
-	if out.lease == nil && out.err == nil {
+	if out.lease == nil && out.err == nil && !out.refused {
 		r.refuseTimeout()
 	}
 	return out.lease, out.err
