@@ -136,8 +136,14 @@ func (l *line) open(account int32) bool {
 		return false
 	}
 	w := l.s.registry.current.Load()
-	a := w.account(w.ids[account])
-	reason, _ := decide.Eligible(a, l.s.colds.of(a.Ordinal), &decide.Fitness{Layer: decide.LayerSession}, l.s.clock.Now())
+	return l.eligible(w.account(w.ids[account]), &anyBound)
+}
+
+// anyBound is what every request of a conversation asks of its account.
+var anyBound = decide.Fitness{Layer: decide.LayerSession}
+
+func (l *line) eligible(a *pool.Account, f *decide.Fitness) bool {
+	reason, _ := decide.Eligible(a, l.s.colds.of(a.Ordinal), f, l.s.clock.Now())
 	return reason == decide.None
 }
 
@@ -147,10 +153,8 @@ func (l *line) fits(account int32, w *waiter) bool {
 		return true
 	}
 	world := l.s.registry.current.Load()
-	a := world.account(world.ids[account])
 	fitness := w.run.asked.Fitness(decide.LayerLoadBalance, world.policy)
-	reason, _ := decide.Eligible(a, l.s.colds.of(a.Ordinal), &fitness, l.s.clock.Now())
-	return reason == decide.None
+	return l.eligible(world.account(world.ids[account]), &fitness)
 }
 
 // serveOther looks behind a first waiter that cannot take the account's slot now, for a limit on its model or
@@ -214,26 +218,32 @@ func (l *line) unbind(w *waiter) bool {
 	if w.account = w.run.answer.WaitPlan.Account.ID; l.s.store.Move(context.Background(), w.id, w.account) != nil {
 		return false // it is asked again at the next look
 	}
-	w.class = classFor(w.run.asked.Query(), w.run.req.Excluded, "")
 	l.queue.Leave(&w.Waiter)
-	l.queue.Join(&w.Waiter, queue.Ticket[class]{
-		Class: w.class, Accounts: w.run.world.accountsOf(w.class), Tenant: w.run.req.Tenant,
-		Priority: w.run.req.Priority, Arrived: w.run.began.Sub(l.s.started),
-	})
+	l.enter(w, "")
 	return false
+}
+
+// enter puts a waiter into its class, and gives its place; bound is blank unless it waits for one account. mu is held.
+func (l *line) enter(w *waiter, bound string) (place int) {
+	r := w.run
+	w.class = classFor(r.asked.Query(), r.req.Excluded, bound)
+	ticket := queue.Ticket[class]{
+		Class: w.class, Tenant: r.req.Tenant, Priority: r.req.Priority, Arrived: r.began.Sub(l.s.started),
+	}
+	if l.queue.WaitingIn(w.class) == 0 {
+		ticket.Accounts = r.world.accountsOf(w.class)
+	}
+	return l.queue.Join(&w.Waiter, ticket)
 }
 
 // unbindAll asks those who wait for a bound account that may not serve any more. mu is held.
 func (l *line) unbindAll(why WakeReason) {
-	world, now := l.s.registry.current.Load(), l.s.clock.Now()
+	world := l.s.registry.current.Load()
 	gone := map[string]bool{}
 	for key := range l.queue.Classes() {
-		if key.bound == "" {
-			continue
+		if key.bound != "" {
+			gone[key.bound] = !l.eligible(world.account(key.bound), &anyBound)
 		}
-		a := world.account(key.bound)
-		reason, _ := decide.Eligible(a, l.s.colds.of(a.Ordinal), &decide.Fitness{Layer: decide.LayerSession}, now)
-		gone[key.bound] = reason != decide.None
 	}
 	var waiting []*waiter
 	for w := range l.all { // order-free: sorted below

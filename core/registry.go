@@ -11,8 +11,6 @@ import (
 
 // world is the accounts and the policy that a decision stands on. It is never changed.
 type world struct {
-	// number counts the worlds of this process.
-	number uint64
 	set    *pool.Set
 	policy *decide.Policy
 	views  views
@@ -94,7 +92,7 @@ func (r *registry) apply(ctx context.Context, store Base, accounts []pool.Accoun
 	}
 	r.roster = roster
 	limits, ids := byOrdinal(set)
-	r.current.Store(&world{number: r.current.Load().number + 1, set: set, policy: &policy, limits: limits, ids: ids})
+	r.current.Store(&world{set: set, policy: &policy, limits: limits, ids: ids})
 	return nil
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // Report applies events in order, in one call to the store; one result each.
-// Idempotent means: each kind of event counts once per lease. It is taken after Close too.
+// Idempotent: each kind of event counts once per lease. It is taken after Close too.
 // Errors: KindStoreUnavailable, ctx's own; then nothing is known of any event, and all can be sent again.
 func (s *Scheduler) Report(ctx context.Context, events []Event) ([]EventResult, error) {
 	b := s.batches.Get().(*batch)

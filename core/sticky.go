@@ -91,10 +91,7 @@ func (j *judge) loosen(a *pool.Account, reason decide.Reason, until time.Time, f
 
 // unwell tells that the account does badly against its group.
 func (j *judge) unwell(a *pool.Account) bool {
-	if cap(j.group) < j.view.Len() {
-		j.group = make([]decide.Stat, j.view.Len())
-	}
-	j.group = j.group[:j.view.Len()]
+	j.group = room(j.group, j.view.Len())
 	j.stats.gatherView(j.view, j.group, j.world.policy, j.now)
 	for i, ordinal := range j.view.Ordinals() {
 		if int(ordinal) == a.Ordinal {

@@ -127,15 +127,8 @@ func (r *run) join(ctx context.Context) (*waiter, error) {
 	if r.decision.Layer != decide.LayerLoadBalance {
 		bound = w.account
 	}
-	w.class = classFor(r.asked.Query(), r.req.Excluded, bound)
 	w.Value, l.all[w] = w, struct{}{}
-	ticket := queue.Ticket[class]{
-		Class: w.class, Tenant: r.req.Tenant, Priority: r.req.Priority, Arrived: r.began.Sub(r.s.started),
-	}
-	if l.queue.WaitingIn(w.class) == 0 {
-		ticket.Accounts = r.world.accountsOf(w.class)
-	}
-	r.line.JoinedAt = l.queue.Join(&w.Waiter, ticket)
+	r.line.JoinedAt = l.enter(w, bound)
 	select {
 	case l.kick <- struct{}{}:
 	default:
