@@ -1,0 +1,85 @@
+package redistest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/alicebob/miniredis/v2/proto"
+)
+
+// doLimit means: how long one command of a test may take, connecting included.
+const doLimit = 5 * time.Second
+
+// Do sends one command over the unix socket, on a connection of its own, so that nothing is retried or kept. It gives
+// a string, an int, a []any or nil, and an error reply as an error.
+func (s *Server) Do(args ...string) (any, error) {
+	dial := net.Dialer{Timeout: doLimit}
+	conn, err := dial.DialContext(context.Background(), "unix", s.Socket())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close() }()
+	if err := conn.SetDeadline(time.Now().Add(doLimit)); err != nil {
+		return nil, err
+	}
+	c := proto.NewClient(conn)
+	if s.settings.password != "" {
+		auth := []string{"AUTH", s.settings.password}
+		if s.settings.user != "" {
+			auth = []string{"AUTH", s.settings.user, s.settings.password}
+		}
+		if _, err := reply(c.Do(auth...)); err != nil {
+			return nil, err
+		}
+	}
+	return reply(c.Do(args...))
+}
+
+// Must is Do that fails the test on an error, and gives the reply as text.
+func (s *Server) Must(args ...string) string {
+	s.t.Helper()
+	got, err := s.Do(args...)
+	if err != nil {
+		check(s.t, fmt.Errorf("%s: %w", strings.Join(args, " "), err))
+	}
+	if got == nil {
+		return ""
+	}
+	return fmt.Sprint(got)
+}
+
+// Info gives a field of INFO, empty when there is none such.
+func (s *Server) Info(field string) string {
+	s.t.Helper()
+	return fieldOf(s.Must("INFO", "everything"), field)
+}
+
+func fieldOf(info, field string) string {
+	for line := range strings.Lines(info) {
+		if value, ok := strings.CutPrefix(line, field+":"); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// reply reads what Do gives raw.
+func reply(raw string, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	if strings.HasPrefix(raw, "$-1") || strings.HasPrefix(raw, "*-1") {
+		return nil, nil
+	}
+	got, err := proto.Parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	if said, isError := got.(error); isError {
+		return nil, said
+	}
+	return got, nil
+}

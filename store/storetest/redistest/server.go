@@ -1,0 +1,208 @@
+package redistest
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"usher.internal/store/storetest"
+)
+
+// portTries means: how many ports are tried when another process takes the one that was free.
+const portTries = 3
+
+// Server is one redis-server. Its methods fail the test that started it when they cannot do what they say.
+type Server struct {
+	t        storetest.TB
+	settings settings
+	dir      string
+	port     int
+	trust    *tls.Config
+
+	mu   sync.Mutex // guards proc
+	proc *process
+}
+
+// Single starts a server that keeps nothing on its disk unless an option says so. The test's end stops it.
+func Single(t storetest.TB, options ...Option) *Server {
+	t.Helper()
+	s, err := begin(t, options...)
+	if err == nil {
+		err = s.settle()
+	}
+	check(t, err)
+	return s
+}
+
+// begin makes a server's directory and files; settle gives it a port and starts it.
+func begin(t storetest.TB, options ...Option) (*Server, error) {
+	dir, err := os.MkdirTemp("", "redis")
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{t: t, dir: dir}
+	for _, o := range options {
+		o(&s.settings)
+	}
+	t.Cleanup(func() {
+		s.Kill()
+		if err := os.RemoveAll(dir); err != nil {
+			t.Errorf("redistest: %v", err)
+		}
+	})
+	if s.settings.tls {
+		s.trust, err = certify(s.file)
+	}
+	if len(s.settings.acl) > 0 {
+		own := "user " + s.settings.user + " on >" + s.settings.password + " ~* &* +@all\n"
+		err = errors.Join(err, os.WriteFile(s.file("users.acl"), []byte(own+strings.Join(s.settings.acl, "\n")+"\n"), 0o600))
+	}
+	return s, err
+}
+
+func (s *Server) settle() error {
+	var err error
+	for range portTries {
+		if s.port, err = freePort(); err != nil {
+			return err
+		}
+		if err = s.start(); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// start launches the program and waits until it answers on its socket, which nobody else can have.
+func (s *Server) start() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.proc != nil && !s.proc.gone() {
+		return errors.New("it runs already")
+	}
+	out, err := os.OpenFile(s.file("log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = out.Close() }()
+	p, err := launch(out, binary, s.args()...)
+	if err != nil {
+		return err
+	}
+	s.proc = p
+	dead := false
+	err = until(func() error {
+		if dead = p.gone(); dead {
+			return nil
+		}
+		_, err := s.Do("PING")
+		return err
+	})
+	if dead {
+		err = errors.New("it ended")
+	}
+	if err != nil {
+		_ = p.signal(os.Kill)
+		<-p.ended
+		return fmt.Errorf("%s on port %d: %w\n%s", binary, s.port, err, s.Log())
+	}
+	return nil
+}
+
+func (s *Server) args() []string {
+	port, other := "--port", "--tls-port"
+	if s.settings.tls {
+		port, other = other, port
+	}
+	args := []string{
+		"--bind", host, port, strconv.Itoa(s.port), other, "0", "--unixsocket", s.Socket(), "--dir", s.dir,
+		"--daemonize", "no", "--save", "", "--enable-debug-command", "local",
+	}
+	if s.settings.tls {
+		args = append(args, "--tls-ca-cert-file", s.CAFile(), "--tls-cert-file", s.file("server.pem"),
+			"--tls-key-file", s.file("server.key"), "--tls-auth-clients", "no")
+	}
+	if len(s.settings.acl) > 0 {
+		args = append(args, "--aclfile", s.file("users.acl"))
+	}
+	for _, d := range s.settings.directives {
+		args = append(args, d...)
+	}
+	return args
+}
+
+func (s *Server) file(name string) string { return filepath.Join(s.dir, name) }
+
+// Addr gives the address of its port.
+func (s *Server) Addr() string { return address(s.port) }
+
+// Socket gives the path of its unix socket.
+func (s *Server) Socket() string { return s.file("socket") }
+
+// Log gives what the server wrote to its log.
+func (s *Server) Log() string {
+	text, err := os.ReadFile(s.file("log"))
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// Stop ends the server in order, which closes its connections, and waits until it is gone.
+func (s *Server) Stop() { s.end(syscall.SIGTERM) }
+
+// Kill ends the server on the spot, paused or not, and waits until it is gone.
+func (s *Server) Kill() { s.end(os.Kill) }
+
+// Pause makes the server stand still with its connections open, as a machine that swaps does.
+func (s *Server) Pause() { s.signal(pause) }
+
+// Resume ends a Pause.
+func (s *Server) Resume() { s.signal(resume) }
+
+// Start starts a server that was ended, on the same port: with its data under AppendOnly, else empty.
+func (s *Server) Start() {
+	s.t.Helper()
+	check(s.t, s.start())
+}
+
+// Restart is Stop and Start.
+func (s *Server) Restart() {
+	s.t.Helper()
+	s.Stop()
+	s.Start()
+}
+
+// Wipe removes what a server that was ended has kept under AppendOnly.
+func (s *Server) Wipe() {
+	s.t.Helper()
+	check(s.t, os.RemoveAll(s.file("appendonlydir")))
+}
+
+func (s *Server) end(how os.Signal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.proc == nil {
+		return
+	}
+	if err := s.proc.signal(how); err != nil {
+		s.t.Errorf("redistest: %v", err)
+		return
+	}
+	<-s.proc.ended
+}
+
+func (s *Server) signal(what os.Signal) {
+	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.proc.signal(what); err != nil {
+		s.t.Errorf("redistest: %v", err)
+	}
+}
