@@ -25,11 +25,13 @@ type line struct {
 	busy atomic.Int32
 	// mu guards what follows, and the run of each waiter in the queue.
 	mu     sync.Mutex
-	queue  *queue.Line[class, *waiter]
-	all    map[*waiter]struct{}
-	closed bool
-	rate   grantRate
-	load   [1]decide.Load
+	queue *queue.Line[class, *waiter]
+	all   map[*waiter]struct{}
+	// byRequest are those who wait under each request id: whatever answers one answers all.
+	byRequest map[RequestKey][]*waiter
+	closed    bool
+	rate      grantRate
+	load      [1]decide.Load
 	// kick tells the attendant that somebody waits.
 	kick chan struct{}
 }
@@ -46,6 +48,7 @@ type waiter struct {
 	queue.Waiter[*waiter]
 	run     *run
 	id      WaiterID
+	request RequestKey // zero without an id
 	class   class
 	account string
 	// limit is how long it waits at most.
@@ -81,7 +84,8 @@ const (
 
 func newLine(s *Scheduler, aging time.Duration) *line {
 	return &line{
-		s: s, queue: queue.New[class, *waiter](aging), all: make(map[*waiter]struct{}), kick: make(chan struct{}, 1),
+		s: s, queue: queue.New[class, *waiter](aging), all: make(map[*waiter]struct{}),
+		byRequest: make(map[RequestKey][]*waiter), kick: make(chan struct{}, 1),
 	}
 }
 
@@ -100,9 +104,13 @@ func (l *line) freed(why WakeReason, accounts ...string) {
 	}
 }
 
-// handOn serves the accounts of settled events that freed a slot. mu is held.
+// handOn ends the waits under request ids that were released, and serves the accounts of settled events that
+// freed a slot. mu is held.
 func (l *line) handOn(events []Settlement, results []Settled) {
 	for i := range results {
+		if events[i].Request != (RequestKey{}) && results[i].Status.releases(events[i].Kind) {
+			l.released(events[i].Request)
+		}
 		switch events[i].Kind {
 		case SettleFinished, SettleUnused, SettleWithdrawn:
 			if results[i].Status == EventApplied {
@@ -196,10 +204,17 @@ func (l *line) try(w *waiter, why WakeReason) bool {
 	if err != nil && KindOf(err) == KindStoreUnavailable || err == nil && lease == nil {
 		return false
 	}
-	l.queue.Grant(&w.Waiter)
+	// What is told of it is copied: the run is the waiter's own again once it is answered.
+	decision := w.run.decision
+	if lease != nil && !decision.Repeated {
+		l.queue.Grant(&w.Waiter)
+		l.rate.granted(l.s.clock.Now())
+	}
 	l.out(w)
-	l.rate.granted(l.s.clock.Now())
 	w.done <- served{lease: lease, err: err, woken: why}
+	if lease != nil {
+		l.answerAlike(w.request, &decision, why)
+	}
 	return true
 }
 
@@ -282,6 +297,7 @@ func (l *line) leave(w *waiter) bool {
 func (l *line) out(w *waiter) {
 	l.queue.Leave(&w.Waiter) // of no effect after a grant
 	delete(l.all, w)
+	l.forget(w)
 	l.busy.Add(-1)
 }
 

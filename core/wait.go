@@ -76,6 +76,7 @@ func (r *run) attempt(ctx context.Context) (lease *Lease, w *waiter, err error) 
 	if !r.s.line.waits() || r.req.DryRun {
 		lease, err = r.layers(ctx)
 		if account, _, _ := r.mayWait(ctx); lease != nil || err != nil || account == nil {
+			r.tellAlike(lease)
 			return lease, nil, err
 		}
 		// Something may have come free since; who frees it from now on sees this waiter.
@@ -91,10 +92,24 @@ func (r *run) attempt(ctx context.Context) (lease *Lease, w *waiter, err error) 
 	if lease, err = r.layers(ctx); lease == nil && err == nil {
 		w, err = r.join(ctx)
 	}
+	if lease != nil {
+		l.answerAlike(r.bound.Grant.Request, &r.decision, WokenByRelease)
+	}
 	if w == nil {
 		l.busy.Add(-1)
 	}
 	return lease, w, err
+}
+
+// tellAlike answers those who began to wait under the same request id while it took without the line's lock.
+func (r *run) tellAlike(lease *Lease) {
+	l := r.s.line
+	if lease == nil || r.req.DryRun || r.bound.Grant.Request == (RequestKey{}) || !l.waits() {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.answerAlike(r.bound.Grant.Request, &r.decision, WokenByRelease)
 }
 
 // join stands in line, if the Select may wait and the line takes it. The line's mu is held.
@@ -107,7 +122,9 @@ func (r *run) join(ctx context.Context) (*waiter, error) {
 	case l.closed:
 		return nil, errNotServing
 	}
-	w := &waiter{run: r, id: r.s.names.nextWaiter(), account: account.ID, limit: limit, done: make(chan served, 1)}
+	w := &waiter{
+		run: r, id: r.s.names.nextWaiter(), request: r.bound.Grant.Request, account: account.ID, limit: limit, done: make(chan served, 1),
+	}
 	joined := Joined{Status: JoinAccountFull}
 	if most > 0 {
 		var err error
@@ -128,6 +145,7 @@ func (r *run) join(ctx context.Context) (*waiter, error) {
 		bound = w.account
 	}
 	w.Value, l.all[w] = w, struct{}{}
+	l.remember(w)
 	r.line.JoinedAt = l.enter(w, bound)
 	select {
 	case l.kick <- struct{}{}:

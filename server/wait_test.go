@@ -95,6 +95,31 @@ func TestTenThousandWaitOnTheConnectionOfAReport(t *testing.T) {
 	}
 }
 
+// TestReleaseByRequestIDEndsTheWait: whoever gives a request up while its Select still waits hears of it at once.
+func TestReleaseByRequestIDEndsTheWait(t *testing.T) {
+	w := newWorld(t, accounts(1, 1), Options{})
+	w.lease(t)
+	done := make(chan error, 2)
+	for range cap(done) {
+		go func() {
+			_, err := w.scheduler.Select(within(t), &usherv1.SelectRequest{RequestId: "r", Wait: durationpb.New(time.Hour)})
+			done <- err
+		}()
+	}
+	for w.waiting(t) < cap(done) {
+		runtime.Gosched()
+	}
+	r, err := w.scheduler.Report(within(t), report(released(&usherv1.RequestRef{RequestId: "r"})))
+	if err != nil || r.GetResults()[0].GetStatus() != usherv1.ReportStatus_REPORT_STATUS_RELEASE_RECORDED {
+		t.Fatalf("the release was answered %v, %v", r, err)
+	}
+	for range cap(done) {
+		if err := await(t, done); status.Code(err) != codes.FailedPrecondition {
+			t.Errorf("a waiting Select ended with %v", err)
+		}
+	}
+}
+
 func TestWaitEndsBeforeTheCallersDeadline(t *testing.T) {
 	w := newWorld(t, accounts(1, 1), Options{})
 	w.lease(t)

@@ -244,7 +244,8 @@ type SelectRequest struct {
 	// One id is one attempt: while its lease lives, a repeat finds that lease; the repeat's reports are applied, its
 	// other fields are not compared, and alternates are not named again. Once the lease was finished or
 	// released, by whatever call, a Select with the id is refused with REQUEST_RELEASED for the mark's life; after a
-	// wait plan, a refusal or an expired lease the id may be used again.
+	// wait plan, a refusal or an expired lease the id may be used again. Of Selects of one id that stand in line a grant
+	// answers all, and a release ends all.
 	RequestId string `protobuf:"bytes,12,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// How long to stand in line when all is full, at most 1 h; unset or 0 means not at all. Bounded by the wait plan and by
 	// the call's deadline less a margin in which the answer still arrives (a tenth of the rest, 5 ms to 250 ms).

@@ -1,0 +1,59 @@
+package core
+
+import (
+	"context"
+	"slices"
+)
+
+// releases tells that the request id of a settled event was released by it, or before.
+func (status EventStatus) releases(kind SettleKind) bool {
+	if kind != SettleUnused && kind != SettleFinished {
+		return false
+	}
+	return status == EventApplied || status == EventReleaseRecorded || status == EventAlreadyReleased
+}
+
+// remember lists a waiter under its request id. mu is held.
+func (l *line) remember(w *waiter) {
+	if w.request != (RequestKey{}) {
+		l.byRequest[w.request] = append(l.byRequest[w.request], w)
+	}
+}
+
+func (l *line) forget(w *waiter) {
+	if w.request == (RequestKey{}) {
+		return
+	}
+	rest := slices.DeleteFunc(l.byRequest[w.request], func(other *waiter) bool { return other == w })
+	if len(rest) == 0 {
+		delete(l.byRequest, w.request)
+	} else {
+		l.byRequest[w.request] = rest
+	}
+}
+
+// answerAlike gives those who wait under a request id the lease that it was just granted, as to Selects that come
+// after it. decision is the one that granted it, which is not in the history yet. mu is held.
+func (l *line) answerAlike(key RequestKey, decision *Decision, why WakeReason) {
+	for _, w := range slices.Clone(l.byRequest[key]) {
+		w.run.again()
+		lease, err := w.run.layers(context.Background())
+		if lease == nil && (err == nil || KindOf(err) == KindStoreUnavailable) {
+			continue // it is asked again when its turn comes
+		}
+		if w.run.decision.Repeated && w.run.decision.ID == decision.ID {
+			w.run.decision = *decision
+			w.run.decision.Repeated = true
+		}
+		l.out(w)
+		w.done <- served{lease: lease, err: err, woken: why}
+	}
+}
+
+// released ends the waits under a request id that was released. mu is held.
+func (l *line) released(key RequestKey) {
+	for _, w := range slices.Clone(l.byRequest[key]) {
+		l.out(w)
+		w.done <- served{err: errRequestReleased}
+	}
+}
