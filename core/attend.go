@@ -5,44 +5,169 @@ import (
 	"time"
 )
 
-// slowLook is how often the line is looked over besides what is signaled, so
-// that a lost signal can hang nobody; expiry and the ends of deadlines are found by it too.
-const slowLook = 50 * time.Millisecond
+const (
+	// slowLook is how often the line is looked over besides what is signaled, so that a lost signal can hang nobody.
+	slowLook = time.Second
+	// leastPause is between two sweeps that an end of a lease asks for: the store's clock may be behind this one.
+	leastPause = 2 * time.Millisecond
+)
 
-// attend serves the line on what nobody on this replica says: signals of the store, and the slow look.
+// attend serves the line on what nobody on this replica says: the ends of leases and of accounts' deadlines, each at its time;
+// signals of the store; and the slow look.
 func (l *line) attend(ctx context.Context) {
 	signals, err := l.s.store.Signals(ctx)
 	if err != nil {
 		l.s.logger.Warn("the store gives no signals; waiters are woken by the slow look", "error", err)
 	}
+	a := attendant{line: l, stop: func() {}}
+	defer func() { a.stop() }()
 	for {
-		var fired <-chan time.Time
-		stop := func() {}
-		if l.waits() {
-			fired, stop = l.s.clock.After(slowLook)
-		}
+		a.arm()
 		select {
 		case <-ctx.Done():
-			stop()
 			return
 		case <-l.kick:
 		case signal, more := <-signals:
 			if !more {
 				signals = nil
-			} else if signal.Kind == SignalFreed {
-				l.freed(WokenByRelease, signal.Account)
+				continue
 			}
-		case <-fired:
-			l.look()
+			switch signal.Kind {
+			case SignalFreed:
+				l.freed(WokenByRelease, signal.Account)
+			case SignalEnded:
+				l.freed(WokenByExpiry, signal.Account)
+			case SignalCooldown, SignalDirectory:
+			}
+		case <-a.fired:
+			a.due(ctx)
 		}
-		stop()
 	}
 }
 
-// look serves every account that has room and is waited for.
-func (l *line) look() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// attendant holds one timer, for whatever comes first.
+type attendant struct {
+	*line
+	fired <-chan time.Time
+	stop  func()
+	// at is what the timer is set for, zero while it is not set; look is when the line is looked over, zero while nobody waits.
+	at, look time.Time
+	swept    time.Time
+}
+
+// arm sets the timer, where that has to change.
+func (a *attendant) arm() {
+	var at time.Time
+	if a.waits() {
+		now := a.s.clock.Now()
+		if a.look.IsZero() {
+			a.look = now.Add(slowLook)
+		}
+		at = a.look
+		if alarm := a.alarms.first(); !alarm.IsZero() && alarm.Before(at) {
+			at = alarm
+		}
+		if end, ok := a.ends.first(a.s.started); ok && end.Before(at) {
+			at = end
+			if least := a.swept.Add(leastPause); at.Before(least) {
+				at = least
+			}
+		}
+	} else {
+		a.look = time.Time{}
+	}
+	if at.Equal(a.at) && a.fired != nil || at.IsZero() && a.fired == nil {
+		return
+	}
+	a.stop()
+	a.fired, a.stop, a.at = nil, func() {}, at
+	if !at.IsZero() {
+		a.fired, a.stop = a.s.clock.After(at.Sub(a.s.clock.Now()))
+	}
+}
+
+// due does what the timer was set for.
+func (a *attendant) due(ctx context.Context) {
+	a.stop()
+	a.fired, a.stop = nil, func() {}
+	now := a.s.clock.Now()
+	if a.ends.due(a.s.started, now) {
+		a.swept = now
+		// The sweep that comes by itself tells of an error.
+		_ = a.s.sweepOnce(ctx)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ring(now)
+	if !a.look.IsZero() && !now.Before(a.look) {
+		a.look = now.Add(slowLook)
+		a.lookOver()
+	}
+}
+
+// catchUp serves who waits with what came free by itself until now, before a newcomer looks. mu is held.
+func (l *line) catchUp(ctx context.Context) {
+	if l.queue.Len() == 0 {
+		return
+	}
+	now := l.s.clock.Now()
+	if l.ends.due(l.s.started, now) {
+		_ = l.s.sweepLocked(context.WithoutCancel(ctx))
+	}
+	l.ring(now)
+}
+
+// ring serves the accounts of which a deadline is over. mu is held.
+func (l *line) ring(now time.Time) {
+	for _, account := range l.alarms.due(now) {
+		l.watch(account)
+		l.unbindFrom(account, WokenByCooldownEnd)
+		l.serve(account, WokenByCooldownEnd)
+	}
+}
+
+// lookOver serves every account that has room and is waited for. mu is held.
+func (l *line) lookOver() {
 	l.unbindAll(WokenByPoll)
 	l.serveAll(WokenByPoll)
+}
+
+// poolChanged gives every class its accounts of the current world, then serves all that has room.
+func (l *line) poolChanged() {
+	l.watchAll()
+	if !l.waits() {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var keys []class
+	for key := range l.queue.Classes() {
+		keys = append(keys, key)
+	}
+	w := l.s.registry.current.Load()
+	for _, key := range keys {
+		l.queue.SetAccounts(key, w.accountsOf(key))
+	}
+	l.unbindAll(WokenByPoolChange)
+	l.serveAll(WokenByPoolChange)
+}
+
+// serveAll serves every account that somebody waits for and that has room, by loads of one instant.
+func (l *line) serveAll(why WakeReason) {
+	world := l.s.registry.current.Load()
+	l.wanted = l.wanted[:0]
+	for i := range world.set.Len() {
+		if account := int32(world.set.At(i).Ordinal); l.queue.Wanted(account) {
+			l.wanted = append(l.wanted, account)
+		}
+	}
+	l.loads = room(l.loads, len(l.wanted))
+	if len(l.wanted) == 0 || l.s.store.Loads(context.Background(), l.wanted, l.loads) != nil {
+		return
+	}
+	for i, account := range l.wanted {
+		if limit, _ := world.limit(account); limit <= 0 || l.loads[i].InUse < limit {
+			l.serve(account, why)
+		}
+	}
 }

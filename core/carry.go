@@ -98,6 +98,7 @@ func (s *Scheduler) ImportState(ctx context.Context, section []byte) error {
 	for i := range cooling {
 		s.colds.set(s.registry.ordinal(cooling[i].Account), &cooling[i])
 	}
+	s.line.watchAll()
 	for i := range c.Accounts {
 		s.stats.restore(s.registry.ordinal(c.Accounts[i].ID), &c.Accounts[i], now)
 	}

@@ -1,10 +1,7 @@
 package core
 
 import (
-	"bytes"
 	"context"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,7 +21,7 @@ type line struct {
 	// frees a slot reads it afterwards: either the waiter saw the slot, or the one who freed it sees the waiter.
 	busy atomic.Int32
 	// mu guards what follows, and the run of each waiter in the queue.
-	mu     sync.Mutex
+	mu    sync.Mutex
 	queue *queue.Line[class, *waiter]
 	all   map[*waiter]struct{}
 	// byRequest are those who wait under each request id: whatever answers one answers all.
@@ -32,15 +29,13 @@ type line struct {
 	closed    bool
 	rate      grantRate
 	load      [1]decide.Load
-	// kick tells the attendant that somebody waits.
+	loads     []decide.Load // of one look
+	wanted    []int32       // those that a look asks about
+	// alarms are the deadlines of accounts, ends the first end of a lease.
+	alarms alarms
+	ends   nextEnd
+	// kick tells the attendant that somebody waits, or for what it is to wake sooner.
 	kick chan struct{}
-}
-
-// class is what can serve a waiter: the accounts of a query but the excluded ones, or one bound account.
-type class struct {
-	query    pool.Query
-	excluded string
-	bound    string
 }
 
 // waiter is one Select in line.
@@ -51,6 +46,8 @@ type waiter struct {
 	request RequestKey // zero without an id
 	class   class
 	account string
+	// layer is the one whose plan it waits by.
+	layer decide.Layer
 	// limit is how long it waits at most.
 	limit time.Duration
 	// done gets what ends the wait, once; whoever takes the waiter out of the queue sends it.
@@ -72,13 +69,13 @@ type WakeReason uint8
 const (
 	// WokenByRelease means: a slot was given back.
 	WokenByRelease WakeReason = iota + 1
-	// WokenByExpiry means: a lease ended by itself.
+	// WokenByExpiry means: a lease ended without its owner's doing.
 	WokenByExpiry
-	// WokenByCooldownEnd means: a deadline passed.
+	// WokenByCooldownEnd means: a deadline of an account passed.
 	WokenByCooldownEnd
 	// WokenByPoolChange means: an account was added or enabled, or a limit raised.
 	WokenByPoolChange
-	// WokenByPoll means: the slow look found room.
+	// WokenByPoll means: the slow look found room of which no signal told.
 	WokenByPoll
 )
 
@@ -86,27 +83,64 @@ func newLine(s *Scheduler, aging time.Duration) *line {
 	return &line{
 		s: s, queue: queue.New[class, *waiter](aging), all: make(map[*waiter]struct{}),
 		byRequest: make(map[RequestKey][]*waiter), kick: make(chan struct{}, 1),
+		alarms: newAlarms(),
+	}
+}
+
+func (l *line) wake() {
+	select {
+	case l.kick <- struct{}{}:
+	default:
 	}
 }
 
 // waits tells whether anybody may be in line.
 func (l *line) waits() bool { return l.busy.Load() > 0 }
 
-// freed hands on slots of accounts, after they came free.
-func (l *line) freed(why WakeReason, accounts ...string) {
+// step runs act, which may free slots or keep accounts away, then hands on what that changed. While anybody waits both are
+// one step, so that no newcomer comes between; handOn runs only then, with mu held.
+func (l *line) step(act func() error, handOn func()) error {
+	locked := l.waits()
+	if locked {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+	}
+	if err := act(); err != nil {
+		return err
+	}
+	if !locked && l.waits() {
+		// Somebody joined meanwhile, and may not have seen what this changed.
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		locked = true
+	}
+	if locked {
+		handOn()
+	}
+	return nil
+}
+
+// freed hands on a slot of an account, after it came free.
+func (l *line) freed(why WakeReason, account string) {
 	if !l.waits() {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, account := range accounts {
-		l.serve(l.s.registry.ordinal(account), why)
+	l.serve(l.s.registry.ordinal(account), why)
+}
+
+// ended serves the accounts of leases that ended without a release. mu is held.
+func (l *line) ended(leases []Lease) {
+	for i := range leases {
+		l.serve(l.s.registry.ordinal(leases[i].Account), WokenByExpiry)
 	}
 }
 
 // handOn ends the waits under request ids that were released, and serves the accounts of settled events that
 // freed a slot. mu is held.
 func (l *line) handOn(events []Settlement, results []Settled) {
+	l.unbindCooled()
 	for i := range results {
 		if events[i].Request != (RequestKey{}) && results[i].Status.releases(events[i].Kind) {
 			l.released(events[i].Request)
@@ -218,26 +252,6 @@ func (l *line) try(w *waiter, why WakeReason) bool {
 	return true
 }
 
-// boundNoMore tells that a Select that waited for its bound account would not any more: the account is gone or unfit.
-func (r *run) boundNoMore() bool {
-	return r.answer.WaitPlan == nil || r.decision.Layer == decide.LayerLoadBalance
-}
-
-// unbind lets a waiter whose bound account will not serve it stand in line for the others, or refuses it.
-func (l *line) unbind(w *waiter) bool {
-	if w.run.answer.WaitPlan == nil {
-		l.out(w)
-		w.done <- served{refused: true}
-		return true
-	}
-	if w.account = w.run.answer.WaitPlan.Account.ID; l.s.store.Move(context.Background(), w.id, w.account) != nil {
-		return false // it is asked again at the next look
-	}
-	l.queue.Leave(&w.Waiter)
-	l.enter(w, "")
-	return false
-}
-
 // enter puts a waiter into its class, and gives its place; bound is blank unless it waits for one account. mu is held.
 func (l *line) enter(w *waiter, bound string) (place int) {
 	r := w.run
@@ -249,27 +263,6 @@ func (l *line) enter(w *waiter, bound string) (place int) {
 		ticket.Accounts = r.world.accountsOf(w.class)
 	}
 	return l.queue.Join(&w.Waiter, ticket)
-}
-
-// unbindAll asks those who wait for a bound account that may not serve any more. mu is held.
-func (l *line) unbindAll(why WakeReason) {
-	world := l.s.registry.current.Load()
-	gone := map[string]bool{}
-	for key := range l.queue.Classes() {
-		if key.bound != "" {
-			gone[key.bound] = !l.eligible(world.account(key.bound), &anyBound)
-		}
-	}
-	var waiting []*waiter
-	for w := range l.all { // order-free: sorted below
-		if gone[w.class.bound] {
-			waiting = append(waiting, w)
-		}
-	}
-	slices.SortFunc(waiting, func(a, b *waiter) int { return bytes.Compare(a.id[:], b.id[:]) })
-	for _, w := range waiting {
-		l.try(w, why)
-	}
 }
 
 // hasRoom asks the store; an account that is not in the pool any more has none.
@@ -313,68 +306,3 @@ func (l *line) close() {
 }
 
 var errNotServing = &Error{Kind: KindClosed, Text: "usher stops serving"}
-
-// poolChanged gives every class its accounts of the current world, then serves all that has room.
-func (l *line) poolChanged() {
-	if !l.waits() {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var keys []class
-	for key := range l.queue.Classes() {
-		keys = append(keys, key)
-	}
-	w := l.s.registry.current.Load()
-	for _, key := range keys {
-		l.queue.SetAccounts(key, w.accountsOf(key))
-	}
-	l.unbindAll(WokenByPoolChange)
-	l.serveAll(WokenByPoolChange)
-}
-
-// serveAll serves every account that somebody waits for.
-func (l *line) serveAll(why WakeReason) {
-	set := l.s.registry.current.Load().set
-	for i := range set.Len() {
-		if ordinal := int32(set.At(i).Ordinal); l.queue.Wanted(ordinal) {
-			l.serve(ordinal, why)
-		}
-	}
-}
-
-// classFor gives the class of a Select that waits; bound is blank unless it waits for one account.
-func classFor(q pool.Query, excluded []string, bound string) class {
-	if bound != "" {
-		return class{bound: bound}
-	}
-	key := class{query: q}
-	if len(excluded) > 0 {
-		sorted := slices.Clone(excluded)
-		slices.Sort(sorted)
-		key.excluded = strings.Join(slices.Compact(sorted), "\x00")
-	}
-	return key
-}
-
-// accountsOf gives the ordinals that may serve a class if time and load allow.
-func (w *world) accountsOf(key class) []int32 {
-	if key.bound != "" {
-		if a, ok := w.set.Lookup(key.bound); ok {
-			return []int32{int32(a.Ordinal)}
-		}
-		return nil
-	}
-	view := w.view(key.query)
-	if key.excluded == "" {
-		return view.Ordinals()
-	}
-	excluded := strings.Split(key.excluded, "\x00")
-	var out []int32
-	for i, ordinal := range view.Ordinals() {
-		if !slices.Contains(excluded, view.Account(i).ID) {
-			out = append(out, ordinal)
-		}
-	}
-	return out
-}

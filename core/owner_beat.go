@@ -109,6 +109,7 @@ func (b *beat) adopt(ctx context.Context) error {
 		}
 		s.ends.adopted(results)
 		for n := range results {
+			s.noteEnds([]Renewed{results[n].Renewed})
 			switch results[n].Status {
 			case EventExpired, EventUnknown:
 				s.owners.remind(b.a, &chunk[n].Lease, max(results[n].End, LeaseEndExpired))
@@ -123,17 +124,32 @@ func (b *beat) adopt(ctx context.Context) error {
 // prolong renews leases; what became of each in the meantime is told by the one who ended it.
 func (s *Scheduler) prolong(ctx context.Context, renewals []Renewal) error {
 	for chunk := range slices.Chunk(renewals, sweepStep) {
-		if err := s.store.Renew(ctx, chunk, make([]Renewed, len(chunk))); err != nil {
+		renewed := make([]Renewed, len(chunk))
+		if err := s.store.Renew(ctx, chunk, renewed); err != nil {
 			return err
 		}
+		s.noteEnds(renewed)
 	}
 	return nil
 }
 
-// endLeases ends leases in small steps, counts them and tells their owners.
+// noteEnds tells the line of new ends of leases that live.
+func (s *Scheduler) noteEnds(renewed []Renewed) {
+	for n := range renewed {
+		if renewed[n].Status == EventApplied {
+			s.line.noteEnd(renewed[n].ExpiresAt)
+		}
+	}
+}
+
+// endLeases ends leases in small steps, counts them and tells their owners. What each step frees is handed on in it.
 func (s *Scheduler) endLeases(ctx context.Context, ids []LeaseID, how LeaseEnd) error {
 	for chunk := range slices.Chunk(ids, sweepStep) {
-		ended, err := s.store.End(ctx, chunk, how)
+		var ended []Lease
+		err := s.line.step(func() (err error) {
+			ended, err = s.store.End(ctx, chunk, how)
+			return err
+		}, func() { s.line.ended(ended) })
 		if err != nil {
 			return err
 		}

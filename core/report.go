@@ -46,30 +46,17 @@ func (s *Scheduler) learnAll(events []Event, results []EventResult, b *batch, p 
 }
 
 // settle settles, learns, and hands on what was freed, in that order: whoever waits must see the cooldown that came with
-// the slot. While anybody waits all of it is one step.
+// the slot.
 func (s *Scheduler) settle(ctx context.Context, events []Settlement, results []Settled, learn func()) error {
-	l := s.line
-	locked := l.waits()
-	if locked {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-	}
-	if len(events) > 0 {
-		if err := s.store.Settle(ctx, events, results); err != nil {
-			return err
+	return s.line.step(func() error {
+		if len(events) > 0 {
+			if err := s.store.Settle(ctx, events, results); err != nil {
+				return err
+			}
 		}
-	}
-	learn()
-	if !locked && l.waits() {
-		// Somebody joined meanwhile, and may not have seen what this freed.
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		locked = true
-	}
-	if locked {
-		l.handOn(events, results)
-	}
-	return nil
+		learn()
+		return nil
+	}, func() { s.line.handOn(events, results) })
 }
 
 // Withdraw takes back one handing out of a lease by a Select whose answer nobody heard. A lease that
@@ -180,6 +167,7 @@ func (s *Scheduler) cool(account string, l *lesson, now time.Time) {
 		before := s.colds.of(int(ordinal))
 		s.colds.succeeded(ordinal, l.model, now)
 		if s.colds.of(int(ordinal)) != before {
+			s.line.taught(ordinal)
 			s.accountsChanged([]string{account})
 		}
 	case l.cool.Account != "":
@@ -188,6 +176,7 @@ func (s *Scheduler) cool(account string, l *lesson, now time.Time) {
 		if l.overload {
 			s.colds.overloaded(ordinal, l.granted, now)
 		}
+		s.line.taught(ordinal)
 		s.accountsChanged([]string{account})
 	}
 }
@@ -215,6 +204,7 @@ func (s *Scheduler) Renew(ctx context.Context, tokens []string, ttl time.Duratio
 		if err := s.store.Renew(ctx, renewals, renewed); err != nil {
 			return nil, err
 		}
+		s.noteEnds(renewed)
 	}
 	for n, i := range places {
 		results[i] = RenewResult{Status: renewed[n].Status, ExpiresAt: renewed[n].ExpiresAt}

@@ -201,6 +201,9 @@ func (r *run) layers(ctx context.Context) (*Lease, error) {
 // leased keeps a lease for the rest of the run.
 func (r *run) leased(lease *Lease) *Lease {
 	r.lease = *lease
+	if !r.req.DryRun {
+		r.s.line.noteEnd(lease.ExpiresAt)
+	}
 	return &r.lease
 }
 

@@ -244,6 +244,8 @@ type Swept struct {
 	Expired []Lease
 	// More says that the limit was met.
 	More bool
+	// Next is when the first of the leases that live ends by itself; zero without any.
+	Next time.Time
 }
 
 // Waiter is one request in line.
@@ -280,8 +282,10 @@ type Joined struct {
 type SignalKind uint8
 
 const (
-	// SignalFreed means: a slot of the account came free.
+	// SignalFreed means: a slot of the account came free, by a release or a higher limit.
 	SignalFreed SignalKind = iota
+	// SignalEnded means: a slot of the account came free, since its lease ended by itself or by End.
+	SignalEnded
 	// SignalCooldown means: a deadline of the account changed.
 	SignalCooldown
 	// SignalDirectory means: an account or a state was pushed.

@@ -31,20 +31,47 @@ func (s *Scheduler) sweep(ctx context.Context, every time.Duration) {
 	}
 }
 
+// sweepOnce ends what is over. What that frees is handed on in the same step.
 func (s *Scheduler) sweepOnce(ctx context.Context) error {
 	for {
-		swept, err := s.store.Sweep(ctx, sweepStep)
+		var swept Swept
+		err := s.line.step(func() (err error) {
+			swept, err = s.sweepStep(ctx)
+			return err
+		}, func() { s.line.ended(swept.Expired) })
+		if err != nil || !swept.More {
+			return err
+		}
+	}
+}
+
+// sweepLocked is sweepOnce for who holds the line's mu already.
+func (s *Scheduler) sweepLocked(ctx context.Context) error {
+	for {
+		swept, err := s.sweepStep(ctx)
 		if err != nil {
 			return err
 		}
-		s.counters.leasesExpired(len(swept.Expired))
-		for i := range swept.Expired {
-			s.lost(&swept.Expired[i], s.expiry(&swept.Expired[i]))
-		}
-		if !swept.More {
+		if s.line.ended(swept.Expired); !swept.More {
 			return nil
 		}
 	}
+}
+
+func (s *Scheduler) sweepStep(ctx context.Context) (Swept, error) {
+	s.line.ends.forget()
+	swept, err := s.store.Sweep(ctx, sweepStep)
+	if err != nil {
+		return Swept{}, err
+	}
+	if !swept.Next.IsZero() {
+		s.line.noteEnd(swept.Next)
+	}
+	s.counters.leasesExpired(len(swept.Expired))
+	for i := range swept.Expired {
+		s.lost(&swept.Expired[i], s.expiry(&swept.Expired[i]))
+	}
+	return swept, nil
 }
 
 // expiry tells a lease that reached the greatest age from one whose lifetime ran out.

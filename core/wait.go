@@ -85,6 +85,7 @@ func (r *run) attempt(ctx context.Context) (lease *Lease, w *waiter, err error) 
 	l := r.s.line
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.catchUp(ctx)
 	l.busy.Add(1)
 	if r.world != r.s.registry.current.Load() {
 		r.again() // the pool changed on the way to the lock
@@ -123,7 +124,8 @@ func (r *run) join(ctx context.Context) (*waiter, error) {
 		return nil, errNotServing
 	}
 	w := &waiter{
-		run: r, id: r.s.names.nextWaiter(), request: r.bound.Grant.Request, account: account.ID, limit: limit, done: make(chan served, 1),
+		run: r, id: r.s.names.nextWaiter(), request: r.bound.Grant.Request, account: account.ID,
+		layer: r.decision.Layer, limit: limit, done: make(chan served, 1),
 	}
 	joined := Joined{Status: JoinAccountFull}
 	if most > 0 {
@@ -146,10 +148,8 @@ func (r *run) join(ctx context.Context) (*waiter, error) {
 	}
 	w.Value, l.all[w] = w, struct{}{}
 	l.remember(w)
-	r.line.JoinedAt = l.enter(w, bound)
-	select {
-	case l.kick <- struct{}{}:
-	default:
+	if r.line.JoinedAt = l.enter(w, bound); len(l.all) == 1 {
+		l.wake()
 	}
 	return w, nil
 }

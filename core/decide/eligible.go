@@ -76,3 +76,32 @@ func NextEligible(a *pool.Account, c *Cold, f *Fitness, now time.Time) (time.Tim
 		now = until // later than before: an active deadline lies after now
 	}
 }
+
+// NextDeadline gives the first instant after now at which something of the account changes by time alone:
+// for some request it may serve again from then on, or no more. Zero when nothing does.
+func NextDeadline(a *pool.Account, c *Cold, now time.Time) (next time.Time) {
+	sooner := func(at time.Time) {
+		if at.After(now) && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	sooner(a.TempUnschedulableUntil)
+	sooner(a.RateLimitedUntil)
+	sooner(a.OverloadedUntil)
+	if a.AutoPauseOnExpired {
+		sooner(a.ExpiresAt)
+	}
+	if a.State == pool.Draining {
+		sooner(a.DrainUntil)
+	}
+	for _, at := range a.ModelLimits { // order-free: the least of all
+		sooner(at)
+	}
+	if c != nil {
+		sooner(c.account.Until)
+		for i := range c.models {
+			sooner(c.models[i].Until)
+		}
+	}
+	return next
+}

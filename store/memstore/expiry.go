@@ -92,5 +92,8 @@ func (s *Store) Sweep(ctx context.Context, limit int) (core.Swept, error) {
 	s.tidyMarks(now, left)
 	out.More = len(s.leases.expired) > 0 || s.marks.due(now) || s.bindings.order.due(now) ||
 		s.stand.order.due(now) || s.cooldowns.order.due(now)
+	if len(s.leases.order.items) > 0 {
+		out.Next = s.wall(s.leases.order.items[0].at)
+	}
 	return out, nil
 }

@@ -148,7 +148,11 @@ func (s *Store) end(now int64, l *lease, how flags, why core.LeaseEnd) {
 	}
 	s.markLease(now, l.id, number, l.flags|how).why = why
 	s.leases.recycle(l)
-	s.signals.publish(core.Signal{Kind: core.SignalFreed, Account: a.id})
+	signal := core.Signal{Kind: core.SignalFreed, Account: a.id}
+	if how == flagExpired {
+		signal.Kind = core.SignalEnded
+	}
+	s.signals.publish(signal)
 }
 
 // expire ends a lease whose time is over, for a sweep to tell of.

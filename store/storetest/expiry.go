@@ -10,6 +10,7 @@ func expiryChecks() []Check {
 	return []Check{
 		{"expiry/ends_at_exactly_its_deadline", checkExpiry},
 		{"expiry/sweep_tells_each_lease_once", checkSweep},
+		{"expiry/sweep_names_the_next_end", checkNextEnd},
 		{"expiry/sweep_is_not_needed", checkNoSweep},
 		{"expiry/renew_gives_a_whole_life", checkRenew},
 		{"expiry/renew_of_what_is_over", checkRenewOver},
@@ -61,6 +62,30 @@ func checkSweep(t TB, h *Harness) {
 	if got := r.sweep(3); len(got) != 0 {
 		r.Errorf("swept %d leases again", len(got))
 	}
+}
+
+func checkNextEnd(t TB, h *Harness) {
+	r := newRig(t, h, 0)
+	want := func(end time.Time) {
+		r.Helper()
+		out, err := r.Sweep(r.ctx, 10)
+		r.must(err)
+		if !out.Next.Equal(end) {
+			r.Errorf("the next end is %v, want %v", out.Next, end)
+		}
+	}
+	want(time.Time{})
+	late := r.hold(0)
+	take := r.first(0)
+	take.Grant.TTL = time.Second
+	soon := r.wantFirst(take, core.FirstTook).Lease
+	want(soon.ExpiresAt)
+	r.renew(soon, 2*leaseTTL)
+	want(late.ExpiresAt)
+	r.advance(leaseTTL)
+	want(soon.GrantedAt.Add(2 * leaseTTL))
+	r.settle(of(soon, core.SettleFinished))
+	want(time.Time{})
 }
 
 func checkNoSweep(t TB, h *Harness) {

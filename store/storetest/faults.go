@@ -5,6 +5,7 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"usher.internal/core"
 	"usher.internal/core/decide"
@@ -222,5 +223,15 @@ type tacit struct{ core.Store }
 func (m *tacit) Sweep(ctx context.Context, limit int) (core.Swept, error) {
 	out, err := m.Store.Sweep(ctx, limit)
 	out.Expired = nil
+	return out, err
+}
+
+// aimless does not say when the next lease ends.
+type aimless struct{ core.Store }
+
+// Sweep leaves out when the next lease ends.
+func (m *aimless) Sweep(ctx context.Context, limit int) (core.Swept, error) {
+	out, err := m.Store.Sweep(ctx, limit)
+	out.Next = time.Time{}
 	return out, err
 }

@@ -73,6 +73,7 @@ func takingMutants() []Mutant {
 		{"moving does nothing", "line/move", func(s core.Store) core.Store { return &unmoved{s} }},
 		{"no signals", "signal/freed_by_release", func(s core.Store) core.Store { return &silent{s} }},
 		{"sweep tells of nothing", "expiry/sweep_tells_each_lease_once", func(s core.Store) core.Store { return &tacit{s} }},
+		{"sweep names no end", "expiry/sweep_names_the_next_end", func(s core.Store) core.Store { return &aimless{s} }},
 	}
 }
 

@@ -129,7 +129,7 @@ func checkEnd(t TB, h *Harness) {
 		r.Errorf("ended %+v, want %+v", ended, l)
 	}
 	r.wantInUse(0, 1)
-	r.wantSignal(signals, core.SignalFreed, "a")
+	r.wantSignal(signals, core.SignalEnded, "a")
 	if u := r.usage("tenant"); u.Leases != 1 || u.TenantLeases != 1 {
 		r.Errorf("usage is %+v", u)
 	}

@@ -46,6 +46,9 @@ func (r *rig) wantSignal(signals <-chan core.Signal, kind core.SignalKind, accou
 			if got == want {
 				return
 			}
+			if ended := kind == core.SignalEnded && got.Kind == core.SignalFreed; ended && got.Account == account {
+				r.Errorf("an end of its own was told of as a release")
+			}
 		case <-r.ctx.Done():
 			r.stop("%+v never came", want)
 		}
@@ -83,7 +86,7 @@ func checkFreedByExpiry(t TB, h *Harness) {
 	r.advance(leaseTTL)
 	r.sweep(10)
 	r.wantInUse(0, 0)
-	r.wantSignal(signals, core.SignalFreed, "a")
+	r.wantSignal(signals, core.SignalEnded, "a")
 }
 
 func checkFreedByLimit(t TB, h *Harness) {

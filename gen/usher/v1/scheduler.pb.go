@@ -88,13 +88,13 @@ const (
 	WakeReason_WAKE_REASON_UNSPECIFIED WakeReason = 0
 	// A slot was given back.
 	WakeReason_WAKE_REASON_RELEASE WakeReason = 1
-	// A lease ended by itself.
+	// A lease ended without a release: by its lifetime, or with its owner (silent, forgotten, replaced).
 	WakeReason_WAKE_REASON_EXPIRY WakeReason = 2
-	// A cooldown ended.
+	// A cooldown of the account or of the model on it, or another deadline of the account, was over.
 	WakeReason_WAKE_REASON_COOLDOWN_END WakeReason = 3
 	// An account was added, enabled, or its limit raised.
 	WakeReason_WAKE_REASON_POOL_CHANGE WakeReason = 4
-	// The slow poll found room.
+	// The slow poll found room of which nothing had told.
 	WakeReason_WAKE_REASON_POLL WakeReason = 5
 )
 
