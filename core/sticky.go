@@ -40,53 +40,81 @@ func (j *judge) reset(r *run) {
 // Judge gives the fate of a binding: one eligibility for all layers, the table that
 // decide.FateOf is, and what the policy says of sessions whose account is unwell.
 func (j *judge) Judge(layer decide.Layer, account string) decide.Fate {
-	fitness := &j.session
+	f := j.look(layer, account)
+	if layer != decide.LayerResponse {
+		if j.sessionOf != "" {
+			return f.fate // a substitute's
+		}
+		j.sessionOf = account
+	}
+	j.found[layer] = StickyVerdict{Account: account, Reason: f.reason, Until: f.until}
 	if layer == decide.LayerResponse {
-		fitness = &j.response
+		return j.owned(f.fate)
+	}
+	fate, escapes := j.loosen(&f)
+	if j.escapes = escapes; escapes && f.reason == decide.None {
+		j.leaves = int32(f.account.Ordinal)
+	}
+	return fate
+}
+
+// Fates gives what Judge would say of each account.
+func (j *judge) Fates(accounts []string, fates []Fates) {
+	for i, account := range accounts {
+		response, session := j.look(decide.LayerResponse, account), j.look(decide.LayerSession, account)
+		loosened, _ := j.loosen(&session)
+		fates[i] = Fates{Response: j.owned(response.fate), Session: loosened, Substitute: session.fate}
+	}
+}
+
+// fitness is what can be said of a bound account.
+type fitness struct {
+	account *pool.Account // nil when it is not known
+	reason  decide.Reason
+	until   time.Time
+	fate    decide.Fate
+}
+
+func (j *judge) look(layer decide.Layer, account string) (f fitness) {
+	asked := &j.session
+	if layer == decide.LayerResponse {
+		asked = &j.response
 	}
 	var cold *decide.Cold
-	known, _ := j.world.set.Lookup(account)
-	if known != nil {
-		cold = j.colds.of(known.Ordinal)
+	if f.account, _ = j.world.set.Lookup(account); f.account != nil {
+		cold = j.colds.of(f.account.Ordinal)
 	}
-	reason, until := decide.EligibleID(account, known, cold, fitness, j.now)
-	fate := decide.FateOf(layer, reason)
-	if layer == decide.LayerResponse {
-		j.found[layer] = StickyVerdict{Account: account, Reason: reason, Until: until}
-		if j.world.policy.ResponseRequireOwner && fate == decide.Drop {
-			return decide.Keep // what no other account can continue stays its owner's
-		}
-		return fate
+	f.reason, f.until = decide.EligibleID(account, f.account, cold, asked, j.now)
+	f.fate = decide.FateOf(layer, f.reason)
+	return f
+}
+
+// owned keeps a response's binding where no other account can continue it.
+func (j *judge) owned(fate decide.Fate) decide.Fate {
+	if j.world.policy.ResponseRequireOwner && fate == decide.Drop {
+		return decide.Keep
 	}
-	if j.sessionOf != "" {
-		return fate
-	}
-	j.sessionOf = account
-	j.found[layer] = StickyVerdict{Account: account, Reason: reason, Until: until}
-	return j.loosen(known, reason, until, fate)
+	return fate
 }
 
 // loosen lets a session go for a while, or for good, where the policy knows when to.
-func (j *judge) loosen(a *pool.Account, reason decide.Reason, until time.Time, fate decide.Fate) decide.Fate {
-	policy := j.world.policy
+func (j *judge) loosen(f *fitness) (fate decide.Fate, escapes bool) {
 	switch {
-	case !policy.Escape.On():
-		return fate
-	case reason == decide.None:
-		if j.escapes = j.unwell(a); j.escapes {
-			j.leaves = int32(a.Ordinal)
-			return decide.Keep
+	case !j.world.policy.Escape.On():
+		return f.fate, false
+	case f.reason == decide.None:
+		if j.unwell(f.account) {
+			return decide.Keep, true
 		}
-		return fate
-	case until.IsZero():
-		return fate
+		return f.fate, false
+	case f.until.IsZero():
+		return f.fate, false
 	}
 	_, ttl := j.world.ttls()
-	if until.Sub(j.now) >= ttl {
-		return decide.Drop // it would lapse before its account is back
+	if f.until.Sub(j.now) >= ttl {
+		return decide.Drop, false // it would lapse before its account is back
 	}
-	j.escapes = true
-	return decide.Keep
+	return decide.Keep, true
 }
 
 // unwell tells that the account does badly against its group.

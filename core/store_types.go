@@ -12,7 +12,21 @@ import (
 type Judge interface {
 	// Judge gives the fate of a binding of the layer to the account.
 	Judge(layer decide.Layer, account string) decide.Fate
+	// Fates fills fates, which is as long as accounts, with what a binding to each would meet: for a store that must
+	// know it before it looks. An account that is blank stands for all that are not known. Judge, called afterwards for
+	// the bindings that were found, says the same.
+	Fates(accounts []string, fates []Fates)
 }
+
+// Fates are those of the bindings that a take may find of an account.
+type Fates struct {
+	Response, Session decide.Fate
+	// Substitute is that of the account as a session's substitute.
+	Substitute decide.Fate
+}
+
+// NotCounted is a count that a store does not keep.
+const NotCounted = -1
 
 // Grant is the lease that a take asks for.
 type Grant struct {
@@ -244,7 +258,7 @@ type Swept struct {
 	Expired []Lease
 	// More says that the limit was met.
 	More bool
-	// Next is when the first of the leases that live ends by itself; zero without any.
+	// Next is no later than when the first of the leases that live ends by itself; zero without any.
 	Next time.Time
 }
 
@@ -282,9 +296,9 @@ type Joined struct {
 type SignalKind uint8
 
 const (
-	// SignalFreed means: a slot of the account came free, by a release or a higher limit.
+	// SignalFreed means: a slot of the account came free, by a release or a higher limit. It may be left out while nobody waits.
 	SignalFreed SignalKind = iota
-	// SignalEnded means: a slot of the account came free, since its lease ended by itself or by End.
+	// SignalEnded means: a slot of the account came free, since its lease ended by itself or by End. It may be left out likewise.
 	SignalEnded
 	// SignalCooldown means: a deadline of the account changed.
 	SignalCooldown
@@ -326,6 +340,6 @@ type Pushed struct {
 type Usage struct {
 	// TenantLeases and TenantWaiting are those of the tenant asked for.
 	TenantLeases, TenantWaiting int
-	// Leases and Waiting are those of all tenants; Bindings counts bindings of all kinds.
+	// Leases and Waiting are those of all tenants; Bindings counts bindings of all kinds, or is NotCounted.
 	Leases, Waiting, Bindings int
 }

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -56,3 +57,6 @@ func (m Models) Map(model string) (upstream string, ok bool) {
 
 // Empty tells that every model maps to itself.
 func (m Models) Empty() bool { return len(m.exact) == 0 }
+
+// Mapping gives a copy of what the mapping was made of; nil when every model maps to itself.
+func (m Models) Mapping() map[string]string { return maps.Clone(m.exact) }

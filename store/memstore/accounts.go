@@ -88,7 +88,7 @@ func (s *Store) Register(ctx context.Context, roster *core.Roster) error {
 		s.roster[ordinal] = a
 		s.show(a)
 		if known && before > 0 && (a.limit == 0 || a.limit > before) {
-			s.signals.publish(core.Signal{Kind: core.SignalFreed, Account: a.id})
+			s.signals.Publish(core.Signal{Kind: core.SignalFreed, Account: a.id})
 		}
 	}
 	return nil

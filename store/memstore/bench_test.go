@@ -18,6 +18,9 @@ type fit struct{}
 
 func (fit) Judge(decide.Layer, string) decide.Fate { return decide.Take }
 
+// Fates is not asked for by a store that asks Judge.
+func (fit) Fates([]string, []core.Fates) {}
+
 func benchStore(tb testing.TB, accounts, limit int) *memstore.Store {
 	tb.Helper()
 	s, err := memstore.New(memstore.Options{Clock: core.SystemClock{}})

@@ -29,7 +29,7 @@ func (s *Store) cool(now int64, cooldown core.Cooldown) core.Cooldown {
 		return standing
 	}
 	s.cooldowns.set(key, cooldown, asked)
-	s.signals.publish(core.Signal{Kind: core.SignalCooldown, Account: cooldown.Account})
+	s.signals.Publish(core.Signal{Kind: core.SignalCooldown, Account: cooldown.Account})
 	return cooldown
 }
 
@@ -43,7 +43,7 @@ func (s *Store) Warm(ctx context.Context, account, model string) error {
 	key := coolKey{account, model}
 	if _, _, ok := s.cooldowns.get(key, s.tick()); ok {
 		s.cooldowns.remove(key)
-		s.signals.publish(core.Signal{Kind: core.SignalCooldown, Account: account})
+		s.signals.Publish(core.Signal{Kind: core.SignalCooldown, Account: account})
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func (s *Store) push(ctx context.Context, id string, change func(*directory) boo
 	defer s.mu.Unlock()
 	if change(&s.directory) {
 		s.directory.revision++
-		s.signals.publish(core.Signal{Kind: core.SignalDirectory, Account: id})
+		s.signals.Publish(core.Signal{Kind: core.SignalDirectory, Account: id})
 	}
 	return s.directory.revision, nil
 }

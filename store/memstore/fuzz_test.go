@@ -123,6 +123,9 @@ func (w *world) Judge(layer decide.Layer, account string) decide.Fate {
 	return decide.Take
 }
 
+// Fates is not asked for by a store that asks Judge.
+func (w *world) Fates([]string, []core.Fates) {}
+
 func (w *world) step(op, arg byte) {
 	ctx := context.Background()
 	key := core.BindingKey{3, arg % 5}

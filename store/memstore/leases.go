@@ -152,7 +152,7 @@ func (s *Store) end(now int64, l *lease, how flags, why core.LeaseEnd) {
 	if how == flagExpired {
 		signal.Kind = core.SignalEnded
 	}
-	s.signals.publish(signal)
+	s.signals.Publish(signal)
 }
 
 // expire ends a lease whose time is over, for a sweep to tell of.

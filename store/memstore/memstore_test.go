@@ -128,6 +128,9 @@ type dropper struct{}
 
 func (dropper) Judge(decide.Layer, string) decide.Fate { return decide.Drop }
 
+// Fates is not asked for by a store that asks Judge.
+func (dropper) Fates([]string, []core.Fates) {}
+
 // TestEndlessLives takes lives that no clock can count.
 func TestEndlessLives(t *testing.T) {
 	clock := storetest.NewClock()

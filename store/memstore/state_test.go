@@ -95,6 +95,9 @@ type keeper struct{}
 
 func (keeper) Judge(decide.Layer, string) decide.Fate { return decide.Keep }
 
+// Fates is not asked for by a store that asks Judge.
+func (keeper) Fates([]string, []core.Fates) {}
+
 func noise(seed uint64, n int) []byte {
 	data := make([]byte, n)
 	x := seed*2 + 1

@@ -15,6 +15,7 @@ import (
 
 	"usher.internal/core"
 	"usher.internal/core/decide"
+	"usher.internal/store/signal"
 )
 
 // Defaults of Options.
@@ -57,7 +58,7 @@ type Store struct {
 	waitOrder timeline[*waiter]
 	cooldowns lapsing[coolKey, core.Cooldown]
 	directory directory
-	signals   signals
+	signals   *signal.Hub
 	secret    []byte
 	changes   uint64 // of leases and marks
 }
@@ -96,7 +97,7 @@ func New(opts Options) (*Store, error) {
 		waiters:   make(map[core.WaiterID]*waiter),
 		cooldowns: newLapsing[coolKey, core.Cooldown](),
 		directory: newDirectory(),
-		signals:   newSignals(),
+		signals:   signal.NewHub(),
 		secret:    append([]byte(nil), opts.Secret...),
 	}
 	s.leases.init(&s.marks)
@@ -117,9 +118,14 @@ func (s *Store) Secret(ctx context.Context) ([]byte, error) {
 	return append([]byte(nil), s.secret...), nil
 }
 
+// Signals delivers what changed until ctx ends or the store is closed.
+func (s *Store) Signals(ctx context.Context) (<-chan core.Signal, error) {
+	return s.signals.Subscribe(ctx)
+}
+
 // Close ends the subscriptions and waits for them. What the store keeps stays readable.
 func (s *Store) Close() error {
-	s.signals.close()
+	s.signals.Close()
 	return nil
 }
 

@@ -118,7 +118,7 @@ func checkPeer(t TB, h *Harness) {
 	peer.Store = h.Peer(t)
 	peer.made = 1 << 32
 	peer.register()
-	signals := peer.subscribe()
+	signals := peer.listen()
 	take := r.first(0)
 	take.Session, take.Grant.Request = r.session(), r.request()
 	l := r.wantFirst(take, core.FirstTook).Lease

@@ -83,6 +83,17 @@ type byLayer map[decide.Layer]decide.Fate
 // Judge implements core.Judge.
 func (f byLayer) Judge(layer decide.Layer, _ string) decide.Fate { return f[layer] }
 
+// Fates implements core.Judge.
+func (f byLayer) Fates(accounts []string, out []core.Fates) { judgeAll(f, accounts, out) }
+
+// judgeAll fills fates by a judge whose verdicts do not depend on each other.
+func judgeAll(j core.Judge, accounts []string, out []core.Fates) {
+	for i, account := range accounts {
+		session := j.Judge(decide.LayerSession, account)
+		out[i] = core.Fates{Response: j.Judge(decide.LayerResponse, account), Session: session, Substitute: session}
+	}
+}
+
 func checkJudged(t TB, h *Harness) {
 	r := newRig(t, h, 9)
 	s := r.session()
@@ -148,3 +159,6 @@ func (f fates) Judge(_ decide.Layer, account string) decide.Fate {
 	}
 	return decide.Take
 }
+
+// Fates implements core.Judge.
+func (f fates) Fates(accounts []string, out []core.Fates) { judgeAll(f, accounts, out) }

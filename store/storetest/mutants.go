@@ -164,3 +164,16 @@ func (j softened) Judge(layer decide.Layer, account string) decide.Fate {
 	}
 	return decide.Keep
 }
+
+// Fates softens the verdicts.
+func (j softened) Fates(accounts []string, fates []core.Fates) {
+	j.judge.Fates(accounts, fates)
+	for i := range fates {
+		f := &fates[i]
+		for _, fate := range [...]*decide.Fate{&f.Response, &f.Session, &f.Substitute} {
+			if *fate == decide.Drop {
+				*fate = decide.Keep
+			}
+		}
+	}
+}

@@ -124,7 +124,7 @@ func checkLeasesOfEnded(t TB, h *Harness) {
 func checkEnd(t TB, h *Harness) {
 	r := newRig(t, h, 2)
 	l, other := r.holdFor(gateway, 0), r.holdFor(gateway, 0)
-	signals := r.subscribe()
+	signals := r.listen()
 	if ended := r.end(core.LeaseEndOwnerSilent, l); len(ended) != 1 || !sameLease(ended[0], l) {
 		r.Errorf("ended %+v, want %+v", ended, l)
 	}

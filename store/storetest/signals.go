@@ -33,6 +33,15 @@ func (r *rig) subscribe() <-chan core.Signal {
 	return signals
 }
 
+// listen subscribes while somebody waits: a store may tell nobody of a free slot that nobody waits for.
+func (r *rig) listen() <-chan core.Signal {
+	r.Helper()
+	w := r.waiter(int(r.clock()))
+	w.TTL = 2 * leaseTTL
+	r.wantJoin(w, core.JoinedLine, 1)
+	return r.subscribe()
+}
+
 // wantSignal reads until the signal comes.
 func (r *rig) wantSignal(signals <-chan core.Signal, kind core.SignalKind, account string) {
 	r.Helper()
@@ -72,7 +81,7 @@ func (r *rig) wantClosed(signals <-chan core.Signal) {
 
 func checkFreed(t TB, h *Harness) {
 	r := newRig(t, h, 1, 1)
-	signals := r.subscribe()
+	signals := r.listen()
 	for _, kind := range []core.SettleKind{core.SettleFinished, core.SettleUnused, core.SettleWithdrawn} {
 		r.settle(of(r.hold(1), kind))
 		r.wantSignal(signals, core.SignalFreed, "b")
@@ -82,7 +91,7 @@ func checkFreed(t TB, h *Harness) {
 func checkFreedByExpiry(t TB, h *Harness) {
 	r := newRig(t, h, 1)
 	r.hold(0)
-	signals := r.subscribe()
+	signals := r.listen()
 	r.advance(leaseTTL)
 	r.sweep(10)
 	r.wantInUse(0, 0)
@@ -91,7 +100,7 @@ func checkFreedByExpiry(t TB, h *Harness) {
 
 func checkFreedByLimit(t TB, h *Harness) {
 	r := newRig(t, h, 1, 1)
-	signals := r.subscribe()
+	signals := r.listen()
 	r.roster.Accounts[0].Limit = 2
 	r.register()
 	r.wantSignal(signals, core.SignalFreed, "a")
@@ -129,7 +138,7 @@ func checkDirectorySignal(t TB, h *Harness) {
 
 func checkSubscribers(t TB, h *Harness) {
 	r := newRig(t, h, 1)
-	one, two := r.subscribe(), r.subscribe()
+	one, two := r.listen(), r.subscribe()
 	r.settle(of(r.hold(0), core.SettleFinished))
 	r.wantSignal(two, core.SignalFreed, "a")
 	r.wantSignal(one, core.SignalFreed, "a")
@@ -137,7 +146,7 @@ func checkSubscribers(t TB, h *Harness) {
 
 func checkSlowReader(t TB, h *Harness) {
 	r := newRig(t, h, 1, 1)
-	slow, quick := r.subscribe(), r.subscribe()
+	slow, quick := r.listen(), r.subscribe()
 	for range 1000 {
 		r.settle(of(r.hold(0), core.SettleFinished))
 	}

@@ -1,4 +1,5 @@
-package memstore
+// Package signal passes what changed on to whoever listens, for stores.
+package signal
 
 import (
 	"context"
@@ -11,20 +12,17 @@ import (
 // pendingMost bounds what waits for one subscriber; beyond it the oldest is lost.
 const pendingMost = 1 << 14
 
-// signals passes changes on to subscribers. Publishing never blocks: what a
+// Hub passes changes on to subscribers. Publishing never blocks: what a
 // subscriber has not read yet waits in a set, so that the same change waits once.
-type signals struct {
-	*signalHub
-}
-
-type signalHub struct {
+// It is safe for concurrent use.
+type Hub struct {
 	done    chan struct{} // closed by close
 	running sync.WaitGroup
 
 	// readers is len(subscribers), so that publishing to nobody takes no lock.
 	readers atomic.Int32
 
-	// mu guards what follows. It is taken inside the store's lock and around a subscriber's.
+	// mu guards what follows. A store may hold its own lock around it; a subscriber's is taken inside it.
 	mu          sync.Mutex
 	closed      bool
 	subscribers map[*subscriber]struct{}
@@ -41,23 +39,24 @@ type subscriber struct {
 	order   []core.Signal
 }
 
-func newSignals() signals {
-	return signals{&signalHub{done: make(chan struct{}), subscribers: make(map[*subscriber]struct{})}}
+// NewHub gives a hub without subscribers.
+func NewHub() *Hub {
+	return &Hub{done: make(chan struct{}), subscribers: make(map[*subscriber]struct{})}
 }
 
-// Signals subscribes until ctx ends or the store is closed.
-func (s *Store) Signals(ctx context.Context) (<-chan core.Signal, error) {
+// Subscribe delivers what is published until ctx ends or the hub is closed. Signals may be merged.
+// Errors: ctx's own, KindStoreUnavailable once the hub is closed.
+func (h *Hub) Subscribe(ctx context.Context) (<-chan core.Signal, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	h := s.signals.signalHub
 	sub := &subscriber{
 		out: make(chan core.Signal), wake: make(chan struct{}, 1), waiting: make(map[core.Signal]struct{}),
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
-		return nil, &core.Error{Kind: core.KindStoreUnavailable, Text: "memstore: the store is closed"}
+		return nil, &core.Error{Kind: core.KindStoreUnavailable, Text: "the store is closed"}
 	}
 	h.subscribers[sub] = struct{}{}
 	h.readers.Add(1)
@@ -66,7 +65,8 @@ func (s *Store) Signals(ctx context.Context) (<-chan core.Signal, error) {
 	return sub.out, nil
 }
 
-func (h *signalHub) publish(signal core.Signal) {
+// Publish lets every subscriber know of a change. It never blocks.
+func (h *Hub) Publish(signal core.Signal) {
 	if h.readers.Load() == 0 {
 		return
 	}
@@ -77,8 +77,8 @@ func (h *signalHub) publish(signal core.Signal) {
 	}
 }
 
-// close ends all subscriptions and waits for their goroutines. Idempotent.
-func (h *signalHub) close() {
+// Close ends all subscriptions and waits for their goroutines. Idempotent.
+func (h *Hub) Close() {
 	h.mu.Lock()
 	if !h.closed {
 		h.closed = true
@@ -89,7 +89,7 @@ func (h *signalHub) close() {
 }
 
 // deliver passes on what the subscriber collects until ctx ends or the hub is closed.
-func (h *signalHub) deliver(ctx context.Context, sub *subscriber) {
+func (h *Hub) deliver(ctx context.Context, sub *subscriber) {
 	defer h.running.Done()
 	defer close(sub.out)
 	defer func() {

@@ -1,0 +1,156 @@
+package redisstore
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"usher.internal/core"
+)
+
+const (
+	// dialTimeout bounds a connection's making.
+	dialTimeout = time.Second
+	// writeTimeout is after how long without a reply a connection is given up; the calls on it have ended long before.
+	writeTimeout = 2 * time.Second
+	// redial is the pause between attempts to reach a server that was never reached.
+	redial = 200 * time.Millisecond
+)
+
+// errNotConnected is what calls fail with until the server was reached once.
+var errNotConnected = errors.New("not connected yet")
+
+// conn is the client of a server that may not be there yet, and that is made anew when its server turns out
+// to be no master any more.
+type conn struct {
+	server *Server
+	clock  core.Clock
+	// kick tells that a client is to be made.
+	kick chan struct{}
+	// up is closed once the first was.
+	up chan struct{}
+
+	// mu guards what follows.
+	mu     sync.RWMutex
+	client rueidis.Client
+	last   error // of the last attempt
+	closed bool
+}
+
+func newConn(server *Server, clock core.Clock) *conn {
+	c := &conn{server: server, clock: clock, kick: make(chan struct{}, 1), up: make(chan struct{}), last: errNotConnected}
+	c.kick <- struct{}{}
+	return c
+}
+
+// get gives the client; the error is why there is none.
+func (c *conn) get() (rueidis.Client, error) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.client == nil {
+		return nil, c.last
+	}
+	return c.client, nil
+}
+
+// renew drops a client whose server refuses to write, unless that was done already.
+func (c *conn) renew(old rueidis.Client) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.client != old || c.closed {
+		return
+	}
+	c.client, c.last = nil, errNotConnected
+	go old.Close()
+	select {
+	case c.kick <- struct{}{}:
+	default:
+	}
+}
+
+// run makes clients until ctx ends.
+func (c *conn) run(ctx context.Context) {
+	for first := true; ; first = false {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.kick:
+		}
+		for !c.make() {
+			fired, stop := c.clock.After(redial)
+			select {
+			case <-ctx.Done():
+				stop()
+				return
+			case <-fired:
+			}
+		}
+		if first {
+			close(c.up)
+		}
+	}
+}
+
+func (c *conn) make() bool {
+	client, err := dial(c.server)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		if err == nil {
+			client.Close()
+		}
+		return true
+	}
+	if err != nil {
+		c.last = err
+		return false
+	}
+	c.client = client
+	return true
+}
+
+func (c *conn) close() {
+	c.mu.Lock()
+	client := c.client
+	c.client, c.closed, c.last = nil, true, errors.New("the store is closed")
+	c.mu.Unlock()
+	if client != nil {
+		client.Close()
+	}
+}
+
+// dial makes a client that never runs a command twice: a take that the client sends again by itself may be carried out
+// after its caller gave up.
+func dial(server *Server) (rueidis.Client, error) {
+	option := rueidis.ClientOption{
+		InitAddress: server.Addresses, Username: server.User, Password: server.Password, SelectDB: server.Database,
+		TLSConfig: server.TLS, ClientName: "usher",
+		DisableCache: true, DisableRetry: true, AlwaysRESP2: true,
+		Dialer: net.Dialer{Timeout: dialTimeout, KeepAlive: time.Second}, ConnWriteTimeout: writeTimeout,
+	}
+	if path, ok := strings.CutPrefix(server.Addresses[0], "unix://"); ok {
+		option.InitAddress = []string{path}
+		option.DialCtxFn = func(ctx context.Context, path string, dialer *net.Dialer, _ *tls.Config) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", path)
+		}
+	}
+	switch {
+	case server.Master != "":
+		option.Sentinel = rueidis.SentinelOption{
+			MasterSet: server.Master, Password: server.SentinelPassword, TLSConfig: server.TLS, Dialer: option.Dialer, ClientName: "usher",
+		}
+	case !server.Cluster:
+		option.ForceSingleClient = true
+	}
+	client, err := rueidis.NewClient(option)
+	if err != nil && client != nil {
+		client.Close()
+	}
+	return client, err
+}

@@ -1,0 +1,136 @@
+package redisstore
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"usher.internal/core"
+)
+
+// Renew gives leases a whole new lifetime.
+func (s *Store) Renew(ctx context.Context, renewals []core.Renewal, results []core.Renewed) error {
+	n := min(len(renewals), len(results))
+	if n == 0 {
+		return ctx.Err()
+	}
+	r, err := s.call(ctx, s.scripts.renew, func(_ *table, args []string) []string {
+		for i := range renewals[:n] {
+			w := &renewals[i]
+			args = append(args, key(w.Lease), micros(w.GrantedAt), life(w.TTL), life(w.MaxAge))
+		}
+		return args
+	})
+	if err != nil {
+		return err
+	}
+	for i := range n {
+		results[i] = renewed(r)
+	}
+	return r.failure(ctx)
+}
+
+// renewed reads what became of a lease: status, end and how it ended.
+func renewed(r *reply) core.Renewed {
+	out := core.Renewed{Status: settled(r, r.text())}
+	if ends := r.number(); out.Status == core.EventApplied {
+		out.ExpiresAt = moment(ends)
+	}
+	out.End = core.LeaseEnd(r.number())
+	return out
+}
+
+// Adopt takes leases up again, and renews those that live.
+func (s *Store) Adopt(ctx context.Context, adoptions []core.Adoption, results []core.Adopted) error {
+	n := min(len(adoptions), len(results))
+	if n == 0 {
+		return ctx.Err()
+	}
+	r, err := s.call(ctx, s.scripts.adopt, func(_ *table, args []string) []string {
+		for i := range adoptions[:n] {
+			a, l := &adoptions[i], &adoptions[i].Lease
+			args = append(
+				args, key(l.ID), l.Account, micros(l.GrantedAt), life(a.TTL), life(a.MaxAge),
+				l.Tenant, l.Owner.Name, l.Owner.Incarnation, rest(l.Decision, l.Group, l.Model),
+			)
+		}
+		return args
+	})
+	if err != nil {
+		return err
+	}
+	for i := range n {
+		results[i] = core.Adopted{Renewed: renewed(r), Taken: r.number() == 1, Overcommitted: r.number() == 1}
+	}
+	return r.failure(ctx)
+}
+
+// End ends leases and leaves marks as their expiry would.
+func (s *Store) End(ctx context.Context, ids []core.LeaseID, how core.LeaseEnd) ([]core.Lease, error) {
+	if len(ids) == 0 {
+		return nil, ctx.Err()
+	}
+	r, err := s.call(ctx, s.scripts.end, func(_ *table, args []string) []string {
+		args = append(args, strconv.Itoa(int(how)))
+		for _, id := range ids {
+			args = append(args, key(id))
+		}
+		return args
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.list(ctx, r)
+}
+
+// LeasesOf lists the leases of an owner.
+func (s *Store) LeasesOf(ctx context.Context, name string) ([]core.Lease, error) {
+	if name == "" {
+		return nil, ctx.Err()
+	}
+	r, err := s.call(ctx, s.scripts.leasesOf, func(_ *table, args []string) []string { return append(args, name) })
+	if err != nil {
+		return nil, err
+	}
+	return s.list(ctx, r)
+}
+
+// list reads leases, each an id and a record.
+func (s *Store) list(ctx context.Context, r *reply) (leases []core.Lease, err error) {
+	for r.more() {
+		id := r.text()
+		found, err := s.read(ctx, id, r.text())
+		if err != nil {
+			return nil, err
+		}
+		leases = append(leases, found.lease)
+	}
+	return leases, r.failure(ctx)
+}
+
+// sweepMost bounds what one sweep tells, so that its answer stays small.
+const sweepMost = 256
+
+// Sweep ends what is over and what dead replicas looked after, in a few steps.
+func (s *Store) Sweep(ctx context.Context, limit int) (core.Swept, error) {
+	var out core.Swept
+	r, err := s.call(ctx, s.scripts.sweep, func(_ *table, args []string) []string {
+		return append(args, strconv.Itoa(min(max(limit, 1), sweepMost)))
+	})
+	if err != nil {
+		return out, err
+	}
+	out.More = r.number() > 0
+	if next := r.number(); next > 0 {
+		out.Next = moment(next)
+	}
+	for r.more() {
+		id, text, _ := strings.Cut(r.text(), " ")
+		found, err := s.read(ctx, id, text)
+		if err != nil {
+			return out, err
+		}
+		out.Expired = append(out.Expired, found.lease)
+	}
+	return out, r.failure(ctx)
+}

@@ -1,0 +1,45 @@
+package redisstore
+
+import (
+	"context"
+	"strconv"
+
+	"usher.internal/core"
+)
+
+// Join counts a waiter. One that waits already stays where it is, with a whole new life.
+func (s *Store) Join(ctx context.Context, w *core.Waiter) (core.Joined, error) {
+	var out core.Joined
+	r, err := s.call(ctx, s.scripts.join, func(_ *table, args []string) []string {
+		return append(
+			args, key(w.ID), w.Account, w.Tenant, life(w.TTL), strconv.Itoa(max(w.AccountCap, 0)), strconv.Itoa(max(w.TenantCap, 0)),
+		)
+	})
+	if err != nil {
+		return out, err
+	}
+	switch r.text() {
+	case "joined":
+		out.Status = core.JoinedLine
+	case "account":
+		out.Status = core.JoinAccountFull
+	case "tenant":
+		out.Status = core.JoinTenantFull
+	default:
+		r.fail(errStatus)
+	}
+	out.Waiting = int(r.number())
+	return out, r.failure(ctx)
+}
+
+// Move counts a waiter on another account, whatever the caps are.
+func (s *Store) Move(ctx context.Context, id core.WaiterID, account string) error {
+	_, err := s.call(ctx, s.scripts.move, func(_ *table, args []string) []string { return append(args, key(id), account) })
+	return err
+}
+
+// Leave counts a waiter no more.
+func (s *Store) Leave(ctx context.Context, id core.WaiterID) error {
+	_, err := s.call(ctx, s.scripts.leave, func(_ *table, args []string) []string { return append(args, key(id)) })
+	return err
+}

@@ -1,0 +1,127 @@
+package redisstore
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"usher.internal/core"
+)
+
+// live beats until ctx ends: what this replica looks after stands as long as it does.
+func (s *Store) live(ctx context.Context) {
+	failing := false
+	for ctx.Err() == nil {
+		_, err := s.call(ctx, s.scripts.beat, func(_ *table, args []string) []string {
+			return append(args, life(s.opts.StoreLeaseTTL))
+		})
+		pause := s.opts.StoreLeaseTTL / 3
+		if failing != (err != nil) && ctx.Err() == nil {
+			if failing = err != nil; failing {
+				s.logger.Warn("the store does not hear of this replica; what it holds ends if that goes on", "after", s.opts.StoreLeaseTTL, "error", err)
+			} else {
+				s.logger.Info("the store hears of this replica again")
+			}
+		}
+		if err != nil {
+			pause = min(pause, time.Second)
+		}
+		if !s.pause(ctx, pause) {
+			return
+		}
+	}
+}
+
+// lostTake is a take whose answer did not come: whether it was carried out is not known.
+type lostTake struct {
+	id core.LeaseID
+	// after is when the server carries it out no more.
+	after time.Time
+}
+
+// lostMost bounds what is taken back; what is beyond it ends by its lifetime.
+const lostMost = 1 << 16
+
+// lostTakes are those that are to be taken back.
+type lostTakes struct {
+	wake chan struct{} // holds one token while there are some
+
+	// mu guards what follows.
+	mu   sync.Mutex
+	list []lostTake
+}
+
+func (l *lostTakes) add(t lostTake) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.list) < lostMost {
+		l.list = append(l.list, t)
+	}
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// due gives takes that the server carries out no more, and when to look again.
+func (l *lostTakes) due(now time.Time, most int) (due []lostTake, wait time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for n < len(l.list) && n < most && !l.list[n].after.After(now) {
+		n++
+	}
+	if n == 0 && len(l.list) > 0 {
+		wait = l.list[0].after.Sub(now)
+	}
+	return append(due, l.list[:n]...), wait
+}
+
+func (l *lostTakes) done(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.list = append(l.list[:0:0], l.list[n:]...)
+}
+
+const (
+	// takeBackStep is how many takes are taken back in one call.
+	takeBackStep = 64
+	// takeBackRetry is the pause after a call that failed.
+	takeBackRetry = 100 * time.Millisecond
+	// takeBackMargin is how much later than the last moment it begins: the server's clock is known to about so much.
+	takeBackMargin = 20 * time.Millisecond
+)
+
+// takeBackLost gives back what takes without an answer may have taken, until ctx ends. It waits until no such take can be
+// carried out any more, so that what it gives back stays given back.
+func (s *Store) takeBackLost(ctx context.Context) {
+	for {
+		due, wait := s.lost.due(s.clock.Now().Add(-takeBackMargin), takeBackStep)
+		switch {
+		case len(due) > 0:
+			if s.takeBack(ctx, due) == nil {
+				s.lost.done(len(due))
+				continue
+			}
+			wait = takeBackRetry
+		case wait == 0:
+			select {
+			case <-ctx.Done():
+				return
+			case <-s.lost.wake:
+				continue
+			}
+		}
+		if !s.pause(ctx, wait) {
+			return
+		}
+	}
+}
+
+func (s *Store) takeBack(ctx context.Context, takes []lostTake) error {
+	events := make([]core.Settlement, len(takes))
+	for i := range takes {
+		events[i] = core.Settlement{Kind: core.SettleWithdrawn, Lease: takes[i].id}
+	}
+	return s.Settle(ctx, events, make([]core.Settled, len(events)))
+}

@@ -1,0 +1,44 @@
+-- Takes leases up that are not known, whether or not there is room, and renews those that are. After lives.lua.
+--
+-- ARGV[6..] 9 for each: lease id, account, granted at, life, greatest age (0 none), tenant, owner, incarnation, the rest of the record
+--
+-- Answers the time, then status (a lives, r released, x expired, u unknown), end, how it ended, 1 when it was taken up,
+-- 1 when that went over the limit, of each. Idempotent by lease id.
+local out = { int(now) }
+for n = 6, #ARGV, 9 do
+  local id, granted, ttl, maxAge = ARGV[n], tonumber(ARGV[n + 2]), tonumber(ARGV[n + 3]), tonumber(ARGV[n + 4])
+  local s = call('HGET', P .. 'l', id)
+  local status, ends, why
+  local taken, over = 0, 0
+  if s then
+    local l = read(s)
+    if l.owner == '' and ARGV[n + 6] ~= '' then
+      l.owner, l.incarnation = ARGV[n + 6], ARGV[n + 7]
+      call('SADD', P .. 'o:' .. l.owner, id)
+    end
+    status, ends, why = prolong(id, s, l, 0, maxAge)
+  else
+    status, ends, why = told(id)
+    if not status then
+      ends, why = bounded(granted, now + ttl, maxAge), 0
+      if granted > now + 60000000 then
+        status, ends = 'u', 0
+      elseif ends <= now then
+        status, ends, why = 'x', 0, MAXAGE
+      else
+        local i = named(ARGV[n + 1])
+        local a = account(i)
+        status, taken = 'a', 1
+        over = (a.limit ~= UNLISTED and a.limit > 0 and a.use >= a.limit) and 1 or 0
+        enter(id, {
+          i = i, granted = granted, expires = ends, handed = 1, index = 0, flags = '-', layer = 0, keeper = replica, ttl = ttl,
+          request = '-', tenant = ARGV[n + 5], owner = ARGV[n + 6], incarnation = ARGV[n + 7], rest = ARGV[n + 8],
+        })
+      end
+    end
+  end
+  local k = #out
+  out[k + 1], out[k + 2], out[k + 3], out[k + 4], out[k + 5] = status, int(ends), why, taken, over
+end
+done()
+return out

@@ -1,0 +1,14 @@
+-- Ends leases as an expiry would, but no sweep tells of them. ARGV[6] how, ARGV[7..] lease ids.
+-- Answers the time, then id and record of each that it ended. Idempotent.
+local out = { int(now) }
+for n = 7, #ARGV do
+  local id = ARGV[n]
+  local s = call('HGET', P .. 'l', id)
+  if s then
+    finish(id, read(s), 'x', ARGV[6])
+    out[#out + 1] = id
+    out[#out + 1] = s
+  end
+end
+done()
+return out

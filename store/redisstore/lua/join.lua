@@ -1,0 +1,24 @@
+-- Counts a waiter on an account, unless a cap is met. One that waits stays where it is, with a whole new life.
+--
+-- ARGV[6] waiter id  ARGV[7] account  ARGV[8] tenant  ARGV[9] life  ARGV[10] cap of the account  ARGV[11] cap of the tenant, 0 none
+--
+-- Answers the time, joined or account or tenant for the cap that was met, and who waits for the account. Idempotent by waiter id.
+local id, name, cap, tenantCap = ARGV[6], ARGV[8], tonumber(ARGV[10]), tonumber(ARGV[11])
+local s = call('HGET', P .. 'w', id)
+local i = s and tonumber(string.match(s, '^(%d+)')) or named(ARGV[7])
+local status = 'joined'
+if not s then
+  if cap > 0 and account(i).wait >= cap then
+    status = 'account'
+  elseif tenantCap > 0 and held('w', 'tw', name) >= tenantCap then
+    status = 'tenant'
+  else
+    call('HSET', P .. 'w', id, int(i) .. ' ' .. replica .. ' ' .. name)
+    count(i, 0, 1, 0)
+    tenant('tw', name, 1)
+    if call('HINCRBY', P .. 'wr', replica, 1) == 1 then call('ZADD', P .. 'T', int(now), replica) end
+  end
+end
+if status == 'joined' then call('ZADD', P .. 'x', int(now + tonumber(ARGV[9])), '!' .. id) end
+done()
+return { int(now), status, account(i).wait }

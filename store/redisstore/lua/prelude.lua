@@ -1,0 +1,242 @@
+-- Shared by every script and put before it.
+--
+-- KEYS[1]  the namespace's prefix, "usher:{name}:"; every other key is made of it, so that all lie in one hash slot
+-- ARGV[1]  the time in microseconds since 1970, or "" for the server's own clock
+-- ARGV[2]  the epoch that the caller knows, 16 characters
+-- ARGV[3]  the caller's replica
+-- ARGV[4]  PUBLISH or SPUBLISH
+-- ARGV[5]  the life of marks in microseconds
+--
+-- All times are microseconds on the server's clock. A script that answers {'epoch', e} changed nothing.
+local P = KEYS[1]
+local now
+if ARGV[1] ~= '' then
+  now = tonumber(ARGV[1])
+else
+  local t = redis.call('TIME')
+  now = t[1] * 1000000 + t[2]
+end
+local replica, markTTL = ARGV[3], tonumber(ARGV[5])
+local call = redis.call
+
+local function int(x) return string.format('%.0f', x) end
+
+-- The loads of all accounts lie in one string, so that reading them costs one call however many there are: the epoch,
+-- then for each account in use (3), waiting (3), limit (3) and probes (1), in base 64 from '0'.
+local HEAD, WIDTH, UNLISTED = 16, 10, 262143
+local STEP = 64 -- of what is over, ended by one call
+local loads = call('GET', P .. 'L') or ''
+local accounts, changed = {}, {}
+local freed, signals = {}, {}
+
+local function account(i)
+  local a = accounts[i]
+  if a then return a end
+  local from = HEAD + i * WIDTH
+  local u1, u2, u3, w1, w2, w3, l1, l2, l3, p = string.byte(loads, from + 1, from + WIDTH)
+  if not p then return nil end
+  a = {
+    use = (u1 - 48) * 4096 + (u2 - 48) * 64 + u3 - 48, wait = (w1 - 48) * 4096 + (w2 - 48) * 64 + w3 - 48,
+    limit = (l1 - 48) * 4096 + (l2 - 48) * 64 + l3 - 48, probes = p - 48,
+  }
+  accounts[i] = a
+  return a
+end
+
+local function three(n)
+  n = math.min(math.max(n, 0), UNLISTED)
+  local low, mid = n % 64, math.floor(n / 64) % 64
+  return string.char(math.floor(n / 4096) + 48, mid + 48, low + 48)
+end
+
+local function flush()
+  for i, _ in pairs(changed) do
+    local a = accounts[i]
+    call('SETRANGE', P .. 'L', HEAD + i * WIDTH,
+      three(a.use) .. three(a.wait) .. three(a.limit) .. string.char(math.min(math.max(a.probes, 0), 63) + 48))
+  end
+  changed = {}
+end
+
+-- view gives the loads as they are after what this script did.
+local function view()
+  local dirty = next(changed) ~= nil
+  flush()
+  if dirty then return call('GET', P .. 'L') end
+  return loads
+end
+
+local function count(i, leases, waiters, probes)
+  local a = account(i)
+  if not a then return end
+  a.use, a.wait, a.probes = math.max(a.use + leases, 0), math.max(a.wait + waiters, 0), math.max(a.probes + probes, 0)
+  changed[i] = true
+end
+
+local function room(a) return a and a.limit ~= UNLISTED and (a.limit == 0 or a.use < a.limit) end
+
+-- named gives the place of an account, which is made known if need be: then it has no slots until a roster lists it.
+local function named(id)
+  local i = call('HGET', P .. 'A', id)
+  if i then return tonumber(i) end
+  i = call('HLEN', P .. 'A')
+  call('HSET', P .. 'A', id, i)
+  call('HSET', P .. 'N', i, id)
+  call('APPEND', P .. 'L', '000000' .. three(UNLISTED) .. '0')
+  accounts[i] = { use = 0, wait = 0, limit = UNLISTED, probes = 0 }
+  changed[i] = true
+  return i
+end
+
+local function tenant(key, name, by)
+  if name ~= '' and call('HINCRBY', P .. key, name, by) <= 0 then call('HDEL', P .. key, name) end
+end
+
+-- held counts what a tenant has of a table; what nobody else has is the nameless tenant's.
+local function held(all, key, name)
+  if name ~= '' then return tonumber(call('HGET', P .. key, name) or 0) end
+  local n = call('HLEN', P .. all)
+  for _, v in ipairs(call('HVALS', P .. key)) do n = n - v end
+  return n
+end
+
+local function has(flags, flag) return string.find(flags, flag, 1, true) ~= nil end
+
+-- A lease's record: numbers, then names by their lengths. Flags: - none, f first token, s switched,
+-- m a first-token time counted, p it is its account's probe.
+local RECORD = '^(%d+) (%d+) (%d+) (%d+) (%d+) (%S+) (%d+) (%S+) (%d+) (%S+) (%d+) (%d+) (%d+) ()'
+local function read(s)
+  local i, granted, expires, handed, index, flags, layer, keeper, ttl, request, t, o, n, from = string.match(s, RECORD)
+  t, o, n = tonumber(t), tonumber(o), tonumber(n)
+  return {
+    i = tonumber(i), granted = tonumber(granted), expires = tonumber(expires), handed = tonumber(handed), index = index,
+    flags = flags, layer = layer, keeper = keeper, ttl = tonumber(ttl), request = request,
+    tenant = string.sub(s, from, from + t - 1), owner = string.sub(s, from + t, from + t + o - 1),
+    incarnation = string.sub(s, from + t + o, from + t + o + n - 1), rest = string.sub(s, from + t + o + n),
+  }
+end
+
+local function write(id, l)
+  local s = string.format('%d %.0f %.0f %d %s %s %s %s %.0f %s %d %d %d ', l.i, l.granted, l.expires, l.handed, l.index,
+    l.flags, l.layer, l.keeper, l.ttl, l.request, #l.tenant, #l.owner, #l.incarnation) ..
+    l.tenant .. l.owner .. l.incarnation .. l.rest
+  call('HSET', P .. 'l', id, s)
+  return s
+end
+
+-- enter makes a lease count whose record is to be written.
+local function enter(id, l)
+  local s = write(id, l)
+  call('ZADD', P .. 'x', int(l.expires), id)
+  if l.request ~= '-' then call('HSET', P .. 'q', l.request, id) end
+  if l.owner ~= '' then call('SADD', P .. 'o:' .. l.owner, id) end
+  tenant('t', l.tenant, 1)
+  count(l.i, 1, 0, has(l.flags, 'p') and 1 or 0)
+  return s
+end
+
+local function mark(kind, key, value)
+  call('SET', P .. kind .. key, value .. ' ' .. int(now + markTTL), 'PX', math.ceil(markTTL / 1000))
+end
+
+-- finish gives the slot back and leaves a mark. how: d it was released, x it ended by itself, w it was handed out to nobody.
+-- What frees comes first: a server out of memory lets a script go on that has begun to write.
+local function finish(id, l, how, why)
+  call('HDEL', P .. 'l', id)
+  call('ZREM', P .. 'x', id)
+  count(l.i, -1, 0, has(l.flags, 'p') and -1 or 0)
+  tenant('t', l.tenant, -1)
+  if l.owner ~= '' then call('SREM', P .. 'o:' .. l.owner, id) end
+  if l.request ~= '-' then
+    if call('HGET', P .. 'q', l.request) == id then call('HDEL', P .. 'q', l.request) end
+    if how == 'd' then mark('n:', l.request, int(l.i)) end
+  end
+  mark('m:', id, l.flags .. how .. ' ' .. why .. ' ' .. int(l.i))
+  freed[l.i] = how == 'x' and 'e' or 'f'
+end
+
+local function leave(id)
+  local s = call('HGET', P .. 'w', id)
+  call('ZREM', P .. 'x', '!' .. id)
+  if not s then return end
+  call('HDEL', P .. 'w', id)
+  local i, keeper, t = string.match(s, '^(%d+) (%S+) (.*)$')
+  count(tonumber(i), 0, -1, 0)
+  tenant('tw', t, -1)
+  if call('HINCRBY', P .. 'wr', keeper, -1) <= 0 then
+    call('HDEL', P .. 'wr', keeper)
+    call('ZREM', P .. 'T', keeper)
+  end
+end
+
+local TOLD = 65536
+-- expire ends a lease by itself, for a sweep to tell of.
+local function expire(id, s, l, why)
+  finish(id, l, 'x', why)
+  if call('RPUSH', P .. 'e', id .. ' ' .. s) > TOLD then call('LPOP', P .. 'e') end
+end
+
+-- due ends what is over, in steps that do not hold the server for long.
+local function due(most)
+  local ids = call('ZRANGEBYSCORE', P .. 'x', '-inf', int(now), 'LIMIT', 0, most)
+  for _, id in ipairs(ids) do
+    if string.sub(id, 1, 1) == '!' then
+      leave(string.sub(id, 2))
+    else
+      local s = call('HGET', P .. 'l', id)
+      if s then expire(id, s, read(s), 1) else call('ZREM', P .. 'x', id) end
+    end
+  end
+  return #ids
+end
+
+-- living gives the fields of a mark that is not over.
+local function living(kind, key, pattern)
+  local s = call('GET', P .. kind .. key)
+  if not s then return nil end
+  local a, b, c, d = string.match(s, pattern)
+  if tonumber(d or b) > now then return a, b, c end
+end
+
+local function markOf(id) return living('m:', id, '^(%S+) (%d+) (%-?%d+) (%d+)$') end
+local function markOfRequest(key) return living('n:', key, '^(%-?%d+) (%d+)$') end
+
+-- A binding, or a substitute: the account's place and when it ends.
+local function bind(kind, key, i, ttl)
+  if key == '' or ttl <= 0 then return end
+  call('SET', P .. kind .. key, int(i) .. ' ' .. int(now + ttl), 'PX', math.ceil(ttl / 1000))
+end
+
+local function bound(kind, key)
+  if key == '' then return nil end
+  local s = call('GET', P .. kind .. key)
+  if not s then return nil end
+  local i, ends = string.match(s, '^(%d+) (%d+)$')
+  if tonumber(ends) > now then return tonumber(i) end
+end
+
+-- cool sets a deadline; the later of two stands.
+local function cool(id, model, ends, reason)
+  local field = #id .. ':' .. id .. model
+  local s = call('HGET', P .. 'c', field)
+  if s then
+    local e, r = string.match(s, '^(%d+) (%d+)$')
+    if tonumber(e) > now and (ends <= tonumber(e) or ends <= now) then return e, r end
+  end
+  if ends <= now then return nil end
+  call('HSET', P .. 'c', field, int(ends) .. ' ' .. reason)
+  signals['c' .. id] = true
+  return int(ends), reason
+end
+
+-- done writes what changed and tells who waits.
+local function done()
+  flush()
+  if next(freed) and call('HLEN', P .. 'w') > 0 then
+    for i, how in pairs(freed) do
+      call('HSET', P .. 'F', i, int(now))
+      call(ARGV[4], P .. 'wake', how .. i)
+    end
+  end
+  for s, _ in pairs(signals) do call(ARGV[4], P .. 'wake', s) end
+end

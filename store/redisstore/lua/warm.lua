@@ -1,0 +1,9 @@
+-- Removes the deadline of account ARGV[6], model ARGV[7]. Answers the time. Idempotent.
+local field = #ARGV[6] .. ':' .. ARGV[6] .. ARGV[7]
+local s = call('HGET', P .. 'c', field)
+if s then
+  call('HDEL', P .. 'c', field)
+  if tonumber(string.match(s, '^(%d+)')) > now then signals['c' .. ARGV[6]] = true end
+end
+done()
+return { int(now) }

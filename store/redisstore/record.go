@@ -1,0 +1,123 @@
+package redisstore
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"usher.internal/core"
+	"usher.internal/core/decide"
+)
+
+// key gives an id as it is part of a key or a record.
+func key(id [16]byte) string { return base64.RawURLEncoding.EncodeToString(id[:]) }
+
+// keyOrNone gives "" for the zero id.
+func keyOrNone(id [16]byte) string {
+	if id == ([16]byte{}) {
+		return ""
+	}
+	return key(id)
+}
+
+// requestKey gives "-" for no request id.
+func requestKey(id core.RequestKey) string {
+	if id == (core.RequestKey{}) {
+		return "-"
+	}
+	return hex.EncodeToString(id[:])
+}
+
+var errRecord = errors.New("a lease's record cannot be read")
+
+func idOf(text string) (id [16]byte, err error) {
+	if n, err := base64.RawURLEncoding.Decode(id[:], []byte(text)); err != nil || n != len(id) {
+		return id, errRecord
+	}
+	return id, nil
+}
+
+// rest gives what a record keeps that no script reads: the decision, the group and the model.
+func rest(decision core.DecisionID, group, model string) string {
+	b := make([]byte, 0, 12+binary.MaxVarintLen64+len(group)+len(model))
+	b = binary.BigEndian.AppendUint32(b, decision.Replica)
+	b = binary.BigEndian.AppendUint64(b, decision.Seq)
+	b = binary.AppendUvarint(b, uint64(len(group)))
+	return string(append(append(b, group...), model...))
+}
+
+// record is a lease as the server keeps it.
+type record struct {
+	lease core.Lease
+	place int64
+	index int
+	layer decide.Layer
+}
+
+// layers are decide's by the number that scripts use.
+var layers = [...]decide.Layer{decide.LayerLoadBalance, decide.LayerResponse, decide.LayerSession}
+
+// recordFields is how many numbers and words begin a record.
+const recordFields = 13
+
+// readRecord reads a record; the lease's account is not told by it.
+func readRecord(id, text string) (r record, err error) {
+	var fields [recordFields]string
+	rest := text
+	for i := range fields {
+		var ok bool
+		if fields[i], rest, ok = strings.Cut(rest, " "); !ok {
+			return r, errRecord
+		}
+	}
+	number := func(field int) (n int64) {
+		n, wrong := strconv.ParseInt(fields[field], 10, 64)
+		if wrong != nil {
+			err = errRecord
+		}
+		return n
+	}
+	r.place, r.index = number(0), int(number(4))
+	layer := number(6)
+	tenant, owner, incarnation := int(number(10)), int(number(11)), int(number(12))
+	l := &r.lease
+	l.GrantedAt, l.ExpiresAt = moment(number(1)), moment(number(2))
+	if err != nil || layer < 0 || int(layer) >= len(layers) || tenant < 0 || owner < 0 || incarnation < 0 ||
+		tenant+owner+incarnation+12 > len(rest) {
+		return r, errRecord
+	}
+	r.layer = layers[layer]
+	if l.ID, err = idOf(id); err != nil {
+		return r, err
+	}
+	l.Tenant, rest = rest[:tenant], rest[tenant:]
+	l.Owner.Name, rest = rest[:owner], rest[owner:]
+	l.Owner.Incarnation, rest = rest[:incarnation], rest[incarnation:]
+	l.Decision.Replica = binary.BigEndian.Uint32([]byte(rest[:4]))
+	l.Decision.Seq = binary.BigEndian.Uint64([]byte(rest[4:12]))
+	names := rest[12:]
+	group, n := binary.Uvarint([]byte(names))
+	if n <= 0 || group > uint64(len(names)-n) {
+		return r, errRecord
+	}
+	l.Group, l.Model = names[n:n+int(group)], names[n+int(group):]
+	return r, nil
+}
+
+// granted gives the lease of a take that was carried out at a time.
+func granted(g *core.Grant, account string, at int64) core.Lease {
+	now := moment(at)
+	return core.Lease{
+		ID: g.ID, Account: account, Owner: g.Owner, Tenant: g.Tenant, Group: g.Group, Model: g.Model, Decision: g.Decision,
+		GrantedAt: now, ExpiresAt: now.Add(whole(g.TTL)),
+	}
+}
+
+// whole gives a duration as the server counts it.
+func whole(d time.Duration) time.Duration {
+	return (d + time.Microsecond - 1).Truncate(time.Microsecond)
+}

@@ -1,0 +1,84 @@
+package redisstore
+
+import (
+	"context"
+
+	"usher.internal/core"
+)
+
+// settleKinds are the letters of core's kinds.
+var settleKinds = [...]string{
+	core.SettleFirstToken: "t", core.SettleFinished: "f", core.SettleUnused: "u", core.SettleSwitched: "s", core.SettleWithdrawn: "w",
+}
+
+var flags = [2]string{"0", "1"}
+
+// Settle applies events in order.
+func (s *Store) Settle(ctx context.Context, events []core.Settlement, results []core.Settled) error {
+	n := min(len(events), len(results))
+	if n == 0 {
+		return ctx.Err()
+	}
+	r, err := s.call(ctx, s.scripts.settle, func(_ *table, args []string) []string {
+		for i := range n {
+			args = appendEvent(args, &events[i])
+		}
+		return args
+	})
+	if err != nil {
+		return err
+	}
+	for i := range n {
+		status, place := r.text(), r.number()
+		sampled, bound := r.number() == 1, r.number() == 1
+		account, err := s.accountAt(ctx, place)
+		if err != nil {
+			return err
+		}
+		if status == "u" || account == "" {
+			account = unknownAccount(status, &events[i])
+		}
+		results[i] = core.Settled{Status: settled(r, status), Account: account, SampleCounts: sampled, Bound: bound}
+	}
+	return r.failure(ctx)
+}
+
+// unknownAccount names the account of a lease that the server does not know, as its token does.
+func unknownAccount(status string, e *core.Settlement) string {
+	if status == "m" || e.Lease == (core.LeaseID{}) {
+		return ""
+	}
+	return e.Account
+}
+
+func appendEvent(args []string, e *core.Settlement) []string {
+	sample := 0
+	if e.Sample {
+		sample = 1
+	}
+	lease := keyOrNone(e.Lease)
+	return append(
+		args, settleKinds[e.Kind], lease, e.Account, micros(e.GrantedAt), requestKey(e.Request), flags[sample],
+		keyOrNone(e.Bind), life(e.BindTTL), e.Cool.Account, e.Cool.Model, micros(e.Cool.Until), reason(e.Cool.Reason),
+	)
+}
+
+// settled gives the status of an event by its letter.
+func settled(r *reply, status string) core.EventStatus {
+	switch status {
+	case "a":
+		return core.EventApplied
+	case "b":
+		return core.EventAlreadyApplied
+	case "r":
+		return core.EventAlreadyReleased
+	case "x":
+		return core.EventExpired
+	case "u":
+		return core.EventUnknown
+	case "m":
+		return core.EventReleaseRecorded
+	}
+	r.fail(errStatus)
+	return core.EventUnknown
+}

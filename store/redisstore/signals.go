@@ -1,0 +1,84 @@
+package redisstore
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"usher.internal/core"
+)
+
+// resubscribe is the pause before another attempt to listen.
+const resubscribe = 100 * time.Millisecond
+
+// Signals delivers what changed until ctx ends or the store is closed.
+func (s *Store) Signals(ctx context.Context) (<-chan core.Signal, error) {
+	return s.hub.Subscribe(ctx)
+}
+
+// listen passes on what the server publishes, until ctx ends.
+func (s *Store) listen(ctx context.Context) {
+	heard := sync.OnceFunc(func() { close(s.listening) })
+	hooked := rueidis.WithOnSubscriptionHook(ctx, func(rueidis.PubSubSubscription) { heard() })
+	for ctx.Err() == nil {
+		if client, err := s.conn.get(); err == nil {
+			// It returns when the connection breaks; what is published meanwhile is lost, which is why receivers look by themselves too.
+			_ = client.Receive(hooked, s.subscription(client), func(m rueidis.PubSubMessage) { s.tell(ctx, m.Message) })
+		}
+		if !s.pause(ctx, resubscribe) {
+			return
+		}
+	}
+}
+
+func (s *Store) subscription(client rueidis.Client) rueidis.Completed {
+	channel := s.prefix[0] + "wake"
+	if s.opts.Server.Cluster {
+		return client.B().Ssubscribe().Channel(channel).Build()
+	}
+	return client.B().Subscribe().Channel(channel).Build()
+}
+
+// tell passes one message on: f or e and a place, c or d and an account.
+func (s *Store) tell(ctx context.Context, message string) {
+	if message == "" {
+		return
+	}
+	signal := core.Signal{Account: message[1:]}
+	switch message[0] {
+	case 'f', 'e':
+		place, err := strconv.ParseInt(message[1:], 10, 32)
+		if err != nil {
+			return
+		}
+		if signal.Account, err = s.accountAt(ctx, place); err != nil {
+			return
+		}
+		signal.Kind = core.SignalFreed
+		if message[0] == 'e' {
+			signal.Kind = core.SignalEnded
+		}
+	case 'c':
+		signal.Kind = core.SignalCooldown
+	case 'd':
+		signal.Kind = core.SignalDirectory
+	default:
+		return
+	}
+	s.hub.Publish(signal)
+}
+
+// pause waits; false when ctx ended.
+func (s *Store) pause(ctx context.Context, d time.Duration) bool {
+	fired, stop := s.clock.After(d)
+	defer stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-fired:
+		return true
+	}
+}

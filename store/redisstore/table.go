@@ -1,0 +1,267 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"usher.internal/core"
+	"usher.internal/core/decide"
+)
+
+// noEpoch is an epoch that no server has.
+const noEpoch = "0000000000000000"
+
+// nowhere is no place.
+const nowhere = -1
+
+// unlisted is the limit of an account that no roster has named.
+const unlisted = 1<<18 - 1
+
+const (
+	headSize  = 16 // the epoch, before the loads
+	loadWidth = 10
+)
+
+// table says where accounts have their places in the server's memory, in one epoch. It is never changed.
+type table struct {
+	epoch string
+	// places are by ordinal, nowhere for one without an id.
+	places []int32
+	// ids and ordinals are by place; ids of accounts that other replicas alone know may be blank.
+	ids      []string
+	ordinals []int32
+}
+
+// id gives the account of a place; blank when it is not known here.
+func (t *table) id(place int) string {
+	if place < 0 || place >= len(t.ids) {
+		return ""
+	}
+	return t.ids[place]
+}
+
+// place gives where an ordinal is; nowhere without one.
+func (t *table) place(ordinal int32) int32 {
+	if ordinal < 0 || int(ordinal) >= len(t.places) {
+		return nowhere
+	}
+	return t.places[ordinal]
+}
+
+// named takes down an account's name; the table is not in use yet.
+func (t *table) named(place int, id string) {
+	for len(t.ids) <= place {
+		t.ids, t.ordinals = append(t.ids, ""), append(t.ordinals, nowhere)
+	}
+	t.ids[place] = id
+}
+
+// fill reads the loads of ordinals from the server's string.
+func (t *table) fill(all string, ordinals []int32, loads []decide.Load) {
+	for i := range min(len(ordinals), len(loads)) {
+		loads[i] = decide.Load{}
+		place := t.place(ordinals[i])
+		from := headSize + int(place)*loadWidth
+		if place == nowhere || from+loadWidth > len(all) {
+			continue
+		}
+		one := all[from : from+loadWidth]
+		limit := number64(one[6:9])
+		if limit == unlisted {
+			limit = 0
+		}
+		use, wait := number64(one[0:3]), number64(one[3:6])
+		loads[i] = decide.Load{InUse: use, Waiting: wait, Rate: decide.LoadRate(use, wait, limit)}
+	}
+}
+
+// waiting gives how many wait for the account of a place.
+func (t *table) waiting(all string, place int64) int {
+	from := headSize + int(place)*loadWidth
+	if place < 0 || from+loadWidth > len(all) {
+		return 0
+	}
+	return int(number64(all[from+3 : from+6]))
+}
+
+// number64 reads three digits of base 64, from '0'.
+func number64(s string) int32 {
+	return int32(s[0]-'0')<<12 | int32(s[1]-'0')<<6 | int32(s[2]-'0')
+}
+
+// appendPlace writes a place in three digits of base 64.
+func appendPlace(b []byte, place int32) []byte {
+	return append(b, byte(place>>12&63)+'0', byte(place>>6&63)+'0', byte(place&63)+'0')
+}
+
+// Register takes up the roster. It fails, without effect, on an ordinal whose
+// id changed and on an id under two ordinals.
+func (s *Store) Register(ctx context.Context, roster *core.Roster) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.registering.Lock()
+	defer s.registering.Unlock()
+	if err := s.checkRoster(roster); err != nil {
+		return err
+	}
+	kept := core.Roster{Accounts: append([]core.RosterEntry(nil), roster.Accounts...)}
+	for len(kept.Accounts) < len(s.roster.Accounts) {
+		kept.Accounts = append(kept.Accounts, s.roster.Accounts[len(kept.Accounts)])
+	}
+	bounded, cancel := context.WithTimeout(ctx, s.opts.Budget)
+	defer cancel()
+	if err := s.makeKnown(bounded, &kept); err != nil {
+		return outage(ctx, err)
+	}
+	s.roster = kept
+	return nil
+}
+
+func (s *Store) checkRoster(roster *core.Roster) error {
+	seen := make(map[string]int, len(roster.Accounts))
+	for ordinal := range roster.Accounts {
+		id := roster.Accounts[ordinal].ID
+		if ordinal < len(s.roster.Accounts) {
+			if was := s.roster.Accounts[ordinal].ID; was != "" && was != id {
+				return &core.Error{Kind: core.KindInternal, Text: fmt.Sprintf("redisstore: ordinal %d changed its account", ordinal)}
+			}
+		}
+		if _, twice := seen[id]; twice && id != "" {
+			return &core.Error{Kind: core.KindInternal, Text: fmt.Sprintf("redisstore: account %q has two ordinals", id)}
+		}
+		seen[id] = ordinal
+	}
+	for ordinal := range s.roster.Accounts {
+		id := s.roster.Accounts[ordinal].ID
+		if at, ok := seen[id]; id != "" && ok && at != ordinal {
+			return &core.Error{Kind: core.KindInternal, Text: fmt.Sprintf("redisstore: account %q has two ordinals", id)}
+		}
+	}
+	return nil
+}
+
+// registerAgain makes the accounts known to a server whose memory is another than the table's.
+func (s *Store) registerAgain(ctx context.Context, of *table) error {
+	s.registering.Lock()
+	defer s.registering.Unlock()
+	if s.table.Load() != of {
+		return nil
+	}
+	return s.makeKnown(ctx, &s.roster)
+}
+
+// makeKnown tells the server the roster, and keeps where the accounts are. registering is held.
+func (s *Store) makeKnown(ctx context.Context, roster *core.Roster) error {
+	args := s.head(drawName())
+	var ordinals []int32
+	for i := range roster.Accounts {
+		entry := &roster.Accounts[i]
+		if entry.ID != "" {
+			ordinals = append(ordinals, int32(i))
+			args = append(args, entry.ID, strconv.Itoa(min(max(entry.Limit, 0), unlisted-1)))
+		}
+	}
+	r, err := s.run(ctx, s.scripts.register, args)
+	if err != nil {
+		return err
+	}
+	before := s.table.Load()
+	next := &table{epoch: r.text(), places: make([]int32, len(roster.Accounts))}
+	if next.epoch == before.epoch {
+		// Places stay as they are in an epoch, so what was learned of other replicas' accounts holds.
+		for place, id := range before.ids {
+			next.named(place, id)
+		}
+	}
+	for i := range next.places {
+		next.places[i] = nowhere
+	}
+	for _, ordinal := range ordinals {
+		place := r.number()
+		next.named(int(place), roster.Accounts[ordinal].ID)
+		next.places[ordinal], next.ordinals[place] = int32(place), ordinal
+	}
+	if r.err != nil {
+		return r.err
+	}
+	s.table.Store(next)
+	if next.epoch != before.epoch && s.key != nil {
+		// Memory that is new has no key either; the tokens that are out are signed with this one.
+		_, err = s.run(ctx, s.scripts.secret, append(s.head(next.epoch), string(s.key)))
+	}
+	return err
+}
+
+// accountAt gives the account of a place, asking the server for one that is not known here.
+func (s *Store) accountAt(ctx context.Context, place int64) (string, error) {
+	if place < 0 {
+		return "", nil
+	}
+	if id := s.table.Load().id(int(place)); id != "" {
+		return id, nil
+	}
+	r, err := s.call(ctx, s.scripts.names, func(_ *table, args []string) []string { return args })
+	if err != nil {
+		return "", err
+	}
+	s.registering.Lock()
+	defer s.registering.Unlock()
+	before := s.table.Load()
+	next := &table{epoch: before.epoch, places: before.places}
+	next.ids, next.ordinals = append(next.ids, before.ids...), append(next.ordinals, before.ordinals...)
+	for r.more() {
+		at := r.number()
+		next.named(int(at), r.text())
+	}
+	if err := r.failure(ctx); err != nil {
+		return "", err
+	}
+	s.table.Store(next)
+	return next.id(int(place)), nil
+}
+
+// Loads fills loads; an ordinal that is not known has none.
+func (s *Store) Loads(ctx context.Context, ordinals []int32, loads []decide.Load) error {
+	r, err := s.call(ctx, s.scripts.loads, func(_ *table, args []string) []string { return args })
+	if err != nil {
+		return err
+	}
+	r.known.fill(r.text(), ordinals, loads)
+	return r.failure(ctx)
+}
+
+// Usage counts a tenant's leases and waiters, and all of them.
+func (s *Store) Usage(ctx context.Context, tenant string) (core.Usage, error) {
+	r, err := s.call(ctx, s.scripts.usage, func(_ *table, args []string) []string { return append(args, tenant) })
+	if err != nil {
+		return core.Usage{}, err
+	}
+	u := core.Usage{
+		TenantLeases: int(r.number()), TenantWaiting: int(r.number()), Leases: int(r.number()), Waiting: int(r.number()),
+		Bindings: core.NotCounted,
+	}
+	return u, r.failure(ctx)
+}
+
+// Secret gives the key that tokens are signed with. One that the server lost is the one that this replica knows again.
+func (s *Store) Secret(ctx context.Context) ([]byte, error) {
+	s.registering.Lock()
+	defer s.registering.Unlock()
+	if s.key == nil {
+		s.key = drawSecret()
+	}
+	bounded, cancel := context.WithTimeout(ctx, s.opts.Budget)
+	defer cancel()
+	r, err := s.run(bounded, s.scripts.secret, append(s.head(noEpoch), string(s.key)))
+	if err != nil {
+		return nil, outage(ctx, err)
+	}
+	key := []byte(r.text())
+	if err := r.failure(ctx); err != nil {
+		return nil, err
+	}
+	s.key = key
+	return append([]byte(nil), key...), nil
+}

@@ -1,0 +1,337 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"usher.internal/core"
+	"usher.internal/core/decide"
+)
+
+// take is what both kinds of take have in common.
+type take struct {
+	*Store
+	grant *core.Grant
+	// bound is until when the server may carry it out, on this machine's clock.
+	bound time.Time
+}
+
+func (s *Store) take(grant *core.Grant) take {
+	t := take{Store: s, grant: grant, bound: s.clock.Now().Add(s.opts.Budget)}
+	if !grant.NotAfter.IsZero() && grant.NotAfter.Before(t.bound) {
+		t.bound = grant.NotAfter
+	}
+	return t
+}
+
+// head appends what seen.lua takes, the lease's life and the tenant's cap.
+func (t *take) head(args []string) []string {
+	return append(
+		args, key(t.grant.ID), requestKey(t.grant.Request), micros(t.bound.Add(time.Duration(t.skew.Load()))),
+		life(t.grant.TTL), strconv.Itoa(max(t.grant.TenantCap, 0)),
+	)
+}
+
+// names appends what the lease's record keeps.
+func (t *take) names(args []string) []string {
+	g := t.grant
+	return append(args, g.Tenant, g.Owner.Name, g.Owner.Incarnation, rest(g.Decision, g.Group, g.Model))
+}
+
+// call runs the take's script. One whose answer does not come leaves nothing behind.
+func (t *take) call(ctx context.Context, script *rueidis.Lua, build func(*table, []string) []string) (*reply, error) {
+	for again := true; ; again = false {
+		r, err := t.Store.call(ctx, script, build)
+		if err != nil {
+			t.lost.add(lostTake{id: t.grant.ID, after: t.bound})
+			return nil, err
+		}
+		if status, _ := r.rows[r.at].ToString(); status != "late" {
+			return r, nil
+		}
+		// Where there is time left here, the server's clock is not where it was thought to be, and that is known now.
+		if !again || !t.clock.Now().Before(t.bound) {
+			return nil, errLate
+		}
+	}
+}
+
+// TakeFirst takes the first choice that has room.
+func (s *Store) TakeFirst(ctx context.Context, asked *core.FirstTake) (core.FirstTaken, error) {
+	var out core.FirstTaken
+	if err := ctx.Err(); err != nil {
+		return out, err
+	}
+	t := s.take(&asked.Grant)
+	r, err := t.call(ctx, s.scripts.takeFirst, func(table *table, args []string) []string {
+		kind := "b:"
+		if asked.Substitute {
+			kind = "s:"
+		}
+		args = append(t.head(args), order(table, asked.Order), keyOrNone(asked.Session), life(asked.SessionTTL), kind)
+		return t.names(args)
+	})
+	if err != nil {
+		return out, err
+	}
+	at, status := r.now, r.text()
+	loads := ""
+	switch status {
+	case "took":
+		out.Status, out.Index = core.FirstTook, int(r.number())
+		if choice := nth(r.known, asked.Order, out.Index); choice >= 0 {
+			out.Index = choice
+			out.Lease = granted(&asked.Grant, r.known.id(int(r.known.place(asked.Order[choice].Ordinal))), at)
+		}
+	case "again", "repeated":
+		out.Status = core.FirstRepeated
+		var found record
+		if found, err = s.found(ctx, r, &asked.Grant); err == nil && status == "again" {
+			out.Status, out.Index = core.FirstTook, found.index
+		}
+		out.Lease, loads = found.lease, r.text()
+	case "released":
+		out.Status = core.FirstReleased
+		r.at += 2
+		loads = r.text()
+	case "tenant":
+		out.Status, loads = core.FirstTenantFull, r.text()
+	case "none":
+		loads = r.text()
+	default:
+		r.fail(errStatus)
+	}
+	if err == nil {
+		err = r.failure(ctx)
+	}
+	if loads != "" {
+		r.known.fill(loads, asked.Ordinals, asked.Loads)
+	}
+	return out, err
+}
+
+var errStatus = errors.New("the script's answer has a status that is not known")
+
+// order writes choices as the script takes them. An account without a place cannot be chosen.
+func order(t *table, choices []core.Choice) string {
+	b := make([]byte, 0, 4*len(choices))
+	for i := range choices {
+		place := t.place(choices[i].Ordinal)
+		if place == nowhere {
+			continue
+		}
+		b = appendPlace(b, place)
+		if choices[i].Probe {
+			b = append(b, 'p')
+		} else {
+			b = append(b, '-')
+		}
+	}
+	return string(b)
+}
+
+// nth gives which of the choices was number n of those that have a place.
+func nth(t *table, choices []core.Choice, n int) int {
+	for i := range choices {
+		if t.place(choices[i].Ordinal) == nowhere {
+			continue
+		}
+		if n == 0 {
+			return i
+		}
+		n--
+	}
+	return -1
+}
+
+// found reads the lease that was granted before, from record and id.
+func (s *Store) found(ctx context.Context, r *reply, g *core.Grant) (record, error) {
+	text, id := r.text(), r.text()
+	if id == "" {
+		id = key(g.ID)
+	}
+	return s.read(ctx, id, text)
+}
+
+// read reads a record with its account.
+func (s *Store) read(ctx context.Context, id, text string) (record, error) {
+	found, err := readRecord(id, text)
+	if err != nil {
+		return found, outage(ctx, err)
+	}
+	found.lease.Account, err = s.accountAt(ctx, found.place)
+	return found, err
+}
+
+// TakeBound takes the account that the response or the session is bound to.
+func (s *Store) TakeBound(ctx context.Context, asked *core.BoundTake) (core.BoundTaken, error) {
+	var out core.BoundTaken
+	if err := ctx.Err(); err != nil {
+		return out, err
+	}
+	t := s.take(&asked.Grant)
+	r, err := t.call(ctx, s.scripts.takeBound, func(table *table, args []string) []string {
+		known, others := fates(table, asked)
+		args = append(
+			t.head(args), known, others, keyOrNone(asked.Response), life(asked.ResponseTTL),
+			keyOrNone(asked.Session), life(asked.SessionTTL), options(asked),
+		)
+		return t.names(args)
+	})
+	if err != nil {
+		return out, err
+	}
+	b := boundReply{Store: s, reply: r, asked: asked, out: &out}
+	if err := b.read(ctx); err != nil {
+		return out, err
+	}
+	return out, r.failure(ctx)
+}
+
+func options(asked *core.BoundTake) string {
+	var b strings.Builder
+	for _, o := range [...]struct {
+		set bool
+		as  byte
+	}{{asked.DryRun, 'd'}, {asked.AlwaysLoads, 'l'}, {asked.SpillSession, 's'}, {asked.ResponseAlone, 'r'}} {
+		if o.set {
+			b.WriteByte(o.as)
+		}
+	}
+	return b.String()
+}
+
+// boundReply is a TakeBound's answer on its way to core's types.
+type boundReply struct {
+	*Store
+	*reply
+	asked *core.BoundTake
+	out   *core.BoundTaken
+	place int64 // that took or is full
+}
+
+func (b *boundReply) read(ctx context.Context) error {
+	at, status := b.now, b.text()
+	loads := ""
+	switch status {
+	case "again", "repeated":
+		found, err := b.found(ctx, b.reply, &b.asked.Grant)
+		if err != nil {
+			return err
+		}
+		b.again(status, &found)
+		loads = b.text()
+	case "released":
+		b.out.Status = core.BoundReleased
+		b.at += 2
+		loads = b.text()
+	case "none", "full", "took", "tenant":
+		if err := b.took(ctx, at, status); err != nil {
+			return err
+		}
+		loads = b.text()
+		if b.out.Status == core.BoundFull {
+			b.out.Waiting = b.known.waiting(loads, b.place)
+		}
+	default:
+		b.fail(errStatus)
+	}
+	if loads != "" {
+		b.known.fill(loads, b.asked.Ordinals, b.asked.Loads)
+	}
+	return nil
+}
+
+// again answers with a lease that was there before.
+func (b *boundReply) again(status string, found *record) {
+	b.out.Lease = found.lease
+	if status == "repeated" {
+		b.out.Status = core.BoundRepeated
+		return
+	}
+	b.out.Status, b.out.Layer = core.BoundTook, found.layer
+	binding := &b.out.Session
+	if found.layer == decide.LayerResponse {
+		binding = &b.out.Response
+	}
+	binding.Account, binding.Fate = found.lease.Account, decide.Take
+}
+
+// took reads what the bindings led to.
+func (b *boundReply) took(ctx context.Context, at int64, status string) error {
+	layer, place := b.number(), b.number()
+	b.place = place
+	response, session, substitute := b.text(), b.text(), b.text()
+	var account string
+	for _, step := range []func() error{
+		func() error { return b.binding(ctx, response, decide.LayerResponse, &b.out.Response) },
+		func() error { return b.binding(ctx, session, decide.LayerSession, &b.out.Session) },
+		func() (err error) {
+			b.out.Session.Substitute, err = b.account(ctx, substitute)
+			return err
+		},
+		func() (err error) {
+			if layer != 0 {
+				account, err = b.accountAt(ctx, place)
+			}
+			return err
+		},
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	switch status {
+	case "tenant":
+		b.out.Status = core.BoundTenantFull
+	case "took":
+		b.out.Status, b.out.Layer = core.BoundTook, layers[layer]
+		b.out.Lease = granted(&b.asked.Grant, account, at)
+	case "full":
+		b.out.Status, b.out.Layer = core.BoundFull, layers[layer]
+		b.out.Lease.Account = account
+	}
+	return nil
+}
+
+// binding reads what was found of one: place and fate, and f when it is full. The judge is told of the account, so
+// that it can say why.
+func (b *boundReply) binding(ctx context.Context, text string, layer decide.Layer, out *core.Binding) (err error) {
+	if text == "" {
+		return nil
+	}
+	text, out.Full = strings.CutSuffix(text, "f")
+	place, fate, ok := strings.Cut(text, " ")
+	if !ok {
+		return outage(ctx, errRecord)
+	}
+	if out.Account, err = b.account(ctx, place); err != nil {
+		return err
+	}
+	b.asked.Judge.Judge(layer, out.Account)
+	switch fate {
+	case "1":
+		out.Fate = decide.Drop
+	case "2":
+		out.Fate = decide.Take
+	default:
+		out.Fate = decide.Keep
+	}
+	return nil
+}
+
+func (b *boundReply) account(ctx context.Context, place string) (string, error) {
+	if place == "" {
+		return "", nil
+	}
+	n, err := strconv.ParseInt(place, 10, 32)
+	if err != nil {
+		return "", outage(ctx, err)
+	}
+	return b.accountAt(ctx, n)
+}
