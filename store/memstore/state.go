@@ -10,6 +10,7 @@ import (
 
 	"usher.internal/core"
 	"usher.internal/core/decide"
+	"usher.internal/store/secret"
 )
 
 // The state of a store as bytes: magic and version; the time at which it was saved, by the wall clock; the secret;
@@ -206,7 +207,7 @@ func decodeState(data []byte) (*image, error) {
 
 func (d *decoder) image() *image {
 	img := &image{saved: int64(d.upTo(math.MaxInt64))}
-	if img.secret = bytes.Clone(d.bytes()); len(img.secret) != 0 && len(img.secret) != secretSize {
+	if img.secret = bytes.Clone(d.bytes()); len(img.secret) != 0 && len(img.secret) != secret.Size {
 		d.fail("a secret of %d bytes", len(img.secret))
 	}
 	img.section = bytes.Clone(d.bytes())

@@ -15,6 +15,7 @@ import (
 
 	"usher.internal/core"
 	"usher.internal/core/decide"
+	"usher.internal/store/secret"
 	"usher.internal/store/signal"
 )
 
@@ -72,7 +73,7 @@ func New(opts Options) (*Store, error) {
 		return nil, &core.Error{Kind: core.KindInternal, Text: "memstore: the life of marks is negative"}
 	case opts.MarksMax < 0 || opts.MarksMax > maxMarks:
 		return nil, &core.Error{Kind: core.KindInternal, Text: "memstore: the number of marks is out of range"}
-	case opts.Secret != nil && len(opts.Secret) != secretSize:
+	case opts.Secret != nil && len(opts.Secret) != secret.Size:
 		return nil, &core.Error{Kind: core.KindInternal, Text: "memstore: the secret is not 32 bytes long"}
 	}
 	if opts.Clock == nil {
@@ -113,7 +114,7 @@ func (s *Store) Secret(ctx context.Context) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.secret) == 0 {
-		s.secret = drawSecret()
+		s.secret = secret.Draw()
 	}
 	return append([]byte(nil), s.secret...), nil
 }

@@ -94,7 +94,7 @@ func (s *Store) call(ctx context.Context, script *rueidis.Lua, build func(t *tab
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	bounded, cancel := context.WithTimeout(ctx, s.opts.Budget)
+	bounded, cancel := s.bounded(ctx)
 	defer cancel()
 	for range epochMost {
 		t := s.table.Load()
@@ -117,8 +117,8 @@ func (s *Store) call(ctx context.Context, script *rueidis.Lua, build func(t *tab
 // head gives the arguments that every script takes.
 func (s *Store) head(epoch string) []string {
 	args := make([]string, 5, 24)
-	if s.fakeNow != nil {
-		args[0] = micros(s.fakeNow())
+	if s.opts.fakeNow != nil {
+		args[0] = micros(s.opts.fakeNow())
 	}
 	args[1], args[2], args[3] = epoch, s.replica, s.publish
 	args[4] = strconv.FormatInt(s.opts.MarkTTL.Microseconds(), 10)

@@ -11,6 +11,7 @@ import (
 
 	"usher.internal/core"
 	"usher.internal/core/decide"
+	"usher.internal/store/secret"
 )
 
 // key gives an id as it is part of a key or a record.
@@ -121,3 +122,6 @@ func granted(g *core.Grant, account string, at int64) core.Lease {
 func whole(d time.Duration) time.Duration {
 	return (d + time.Microsecond - 1).Truncate(time.Microsecond)
 }
+
+// drawName draws a name that nobody else has, of 16 characters: a replica's or an epoch's.
+func drawName() string { return hex.EncodeToString(secret.Draw()[:headSize/2]) }

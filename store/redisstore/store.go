@@ -36,6 +36,8 @@ type Options struct {
 	StoreLeaseTTL time.Duration
 	// Budget bounds each call; 0 is DefaultBudget. A caller's earlier deadline goes first.
 	Budget time.Duration
+	// fakeNow gives the time in place of the server's, for tests on servers whose clock cannot be moved.
+	fakeNow func() time.Time
 }
 
 // Server says where Redis is.
@@ -64,9 +66,6 @@ type Store struct {
 	clock   core.Clock
 	logger  *slog.Logger
 	opts    Options
-	// fakeNow gives the time in place of the server's; tests set it before the first call.
-	fakeNow func() time.Time
-
 	// table is where accounts have their places.
 	table atomic.Pointer[table]
 	// skew is how far the server's clock is ahead of this machine's, in nanoseconds.
@@ -95,8 +94,12 @@ func New(opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	scripts, err := newScripts()
+	if err != nil {
+		return nil, err
+	}
 	s := &Store{
-		conn: newConn(&opts.Server, opts.Clock), scripts: newScripts(), prefix: []string{"usher:{" + opts.Namespace + "}:"}, publish: "PUBLISH",
+		conn: newConn(&opts.Server, opts.Clock), scripts: scripts, prefix: []string{"usher:{" + opts.Namespace + "}:"}, publish: "PUBLISH",
 		replica: drawName(), clock: opts.Clock, logger: opts.Logger, opts: opts, hub: signal.NewHub(), listening: make(chan struct{}),
 	}
 	if opts.Server.Cluster {

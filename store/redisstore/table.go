@@ -7,6 +7,7 @@ import (
 
 	"usher.internal/core"
 	"usher.internal/core/decide"
+	"usher.internal/store/secret"
 )
 
 // noEpoch is an epoch that no server has.
@@ -110,7 +111,7 @@ func (s *Store) Register(ctx context.Context, roster *core.Roster) error {
 	for len(kept.Accounts) < len(s.roster.Accounts) {
 		kept.Accounts = append(kept.Accounts, s.roster.Accounts[len(kept.Accounts)])
 	}
-	bounded, cancel := context.WithTimeout(ctx, s.opts.Budget)
+	bounded, cancel := s.bounded(ctx)
 	defer cancel()
 	if err := s.makeKnown(bounded, &kept); err != nil {
 		return outage(ctx, err)
@@ -250,9 +251,9 @@ func (s *Store) Secret(ctx context.Context) ([]byte, error) {
 	s.registering.Lock()
 	defer s.registering.Unlock()
 	if s.key == nil {
-		s.key = drawSecret()
+		s.key = secret.Draw()
 	}
-	bounded, cancel := context.WithTimeout(ctx, s.opts.Budget)
+	bounded, cancel := s.bounded(ctx)
 	defer cancel()
 	r, err := s.run(bounded, s.scripts.secret, append(s.head(noEpoch), string(s.key)))
 	if err != nil {

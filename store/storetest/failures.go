@@ -12,16 +12,26 @@ import (
 // Failures runs the suite over stores that plant has changed, and gives what each
 // failing check said. A check that panics fails.
 func Failures(h Harness, plant func(core.Store) core.Store) map[string][]string {
+	return failures(h, plant, Checks())
+}
+
+// Found gives what the check that a mutant was made for says of it.
+func (m Mutant) Found(h Harness) []string {
+	meant := slices.DeleteFunc(Checks(), func(c Check) bool { return c.Name != m.Meant })
+	return failures(h, m.Plant, meant)[m.Meant]
+}
+
+func failures(h Harness, plant func(core.Store) core.Store, checks []Check) map[string][]string {
 	whole := h.New
 	h.New = func(t TB) core.Store { return plant(whole(t)) }
 	h.Peer = nil
-	failures := make(map[string][]string)
-	for _, check := range Checks() {
+	all := make(map[string][]string)
+	for _, check := range checks {
 		if said := record(check, &h); len(said) > 0 {
-			failures[check.Name] = said
+			all[check.Name] = said
 		}
 	}
-	return failures
+	return all
 }
 
 // record runs a check in a goroutine of its own, which Fatalf may end, and waits for it.

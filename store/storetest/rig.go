@@ -14,7 +14,6 @@ const (
 	leaseTTL    = 60 * time.Second
 	sessionTTL  = 100 * time.Second
 	responseTTL = 130 * time.Second
-	patience    = 30 * time.Second // real time after which a check gives up waiting for a call or a signal
 	instant     = time.Millisecond
 )
 
@@ -31,7 +30,7 @@ type rig struct {
 
 func newRig(t TB, h *Harness, limits ...int) *rig {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), h.patience())
 	t.Cleanup(cancel)
 	r := &rig{TB: t, h: h, ctx: ctx, Store: h.New(t)}
 	for i, limit := range append(limits, 0) {

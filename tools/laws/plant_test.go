@@ -115,7 +115,7 @@ import (
 		"store/memstore/mem_test.go":             "package memstore\n\nimport _ \"usher.internal/store/storetest\"\n",
 		"store/storetest/suite.go":               "package storetest\n\nimport \"testing\"\n\nfunc Run(t *testing.T) { t.Fatal(1) }\n",
 		"store/storetest/counts.go":              "package storetest\n\nimport \"math/rand/v2\"\n\nvar seeded = rand.New(rand.NewPCG(1, 2))\n",
-		"store/memstore/secret.go":               "package memstore\n\nimport _ \"crypto/rand\"\n",
+		"store/secret/secret.go":                 "package secret\n\nimport _ \"crypto/rand\"\n",
 		"store/storetest/redistest/real.go":      "package redistest\n\nimport \"time\"\n\nfunc wait() { time.Sleep(1) }\n",
 		"server/server.go":                       "package server\n\nimport (\n\t_ \"google.golang.org/grpc\"\n\t_ \"usher.internal/core\"\n\t_ \"usher.internal/gen/usher/v1\"\n)\n",
 		"server/timer_test.go":                   "package server\n\nimport (\n\t\"testing/synctest\"\n\t\"time\"\n)\n\nfunc f() { synctest.Test(nil, nil); <-time.After(1) }\n",

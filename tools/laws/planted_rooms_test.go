@@ -55,6 +55,7 @@ func purityPlants() []planted {
 		{"core imports crypto/rand", "randomness", "core/x.go:3", plant{"core/x.go": importing("core", "crypto/rand")}},
 		{"a store draws beside its secret", "randomness", "store/memstore/x.go:3", plant{"store/memstore/x.go": importing("memstore", "crypto/rand")}},
 		{"another secret.go", "randomness", "store/redisstore/secret.go:3", plant{"store/redisstore/secret.go": importing("redisstore", "crypto/rand")}},
+		{"a store bounds a call elsewhere", "clock", "store/redisstore/x.go:5", plant{"store/redisstore/x.go": calling("redisstore", "context", "context.WithTimeout(nil, 1)")}},
 		{"global rand in storetest", "randomness", "store/storetest/x.go:5", plant{"store/storetest/x.go": calling("storetest", "math/rand/v2", "rand.N(3)")}},
 		{"a test sleeps", "test-sleep", "cmd/usher/x_test.go:5", plant{"cmd/usher/x_test.go": calling("main", "time", "f(time.Sleep)")}},
 		{"a test of redistest sleeps", "test-sleep", "store/storetest/redistest/x_test.go:5", plant{

@@ -44,7 +44,7 @@ func rules() []rule {
 		{name: "pure-imports", says: "core/pool, core/decide and core/queue import nothing that locks, waits or does I/O", file: checkPureImports},
 		{name: "pure-calm", says: "core/pool, core/decide and core/queue have no goroutine and no channel", file: checkPureCalm},
 		{name: "core-imports", says: "core imports nothing that reaches the machine", file: checkCoreImports},
-		{name: "clock", says: "core and store do not read the clock, save in " + clockFile, file: checkClock},
+		{name: "clock", says: "core and store do not read the clock, save in " + clockFile + " and " + budgetFile, file: checkClock},
 		{name: "randomness", says: "core and store draw no randomness, save in " + secretFile, file: checkRandomness},
 		{name: "test-sleep", says: "a test never sleeps, and waits on no timer outside synctest", file: checkTestSleep},
 		{name: "file-lines", says: fmt.Sprintf("a source file has at most %d lines", maxFileLines), tree: checkFileLines},
