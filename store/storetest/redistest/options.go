@@ -8,6 +8,8 @@ type settings struct {
 	user, password string // of the test's own connection
 	acl            []string
 	tls            bool
+	bus            bool // a port for the other nodes of a cluster
+	sentinel       bool
 }
 
 // Option changes how a server is started.

@@ -66,6 +66,11 @@ func connect(t *testing.T, addr string) *wire {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return wrap(t, conn)
+}
+
+func wrap(t *testing.T, conn net.Conn) *wire {
+	t.Helper()
 	t.Cleanup(func() { _ = conn.Close() })
 	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		t.Fatal(err)

@@ -7,8 +7,10 @@ package redistest
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,6 +45,24 @@ func check(t storetest.TB, err error) {
 func Available() bool {
 	_, err := exec.LookPath(binary)
 	return err == nil || os.Getenv(required) != ""
+}
+
+// logTail means: how many lines of each log a failure shows.
+const logTail = 20
+
+// await is until that fails the test, and shows what the servers had to say.
+func await(t storetest.TB, servers []*Server, is func() error) {
+	t.Helper()
+	err := until(is)
+	if err == nil {
+		return
+	}
+	var logs strings.Builder
+	for _, s := range servers {
+		lines := strings.SplitAfter(s.Log(), "\n")
+		logs.WriteString("\n" + s.Addr() + ":\n" + strings.Join(lines[max(0, len(lines)-logTail):], ""))
+	}
+	check(t, fmt.Errorf("%w%s", err, logs.String()))
 }
 
 // until looks until it is so, and gives the last reason why not when that takes too long.

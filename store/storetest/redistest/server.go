@@ -23,10 +23,12 @@ type Server struct {
 	settings settings
 	dir      string
 	port     int
+	bus      int // the port for other nodes
 	trust    *tls.Config
 
-	mu   sync.Mutex // guards proc
-	proc *process
+	mu     sync.Mutex // guards what follows
+	proc   *process
+	paused bool
 }
 
 // Single starts a server that keeps nothing on its disk unless an option says so. The test's end stops it.
@@ -56,8 +58,11 @@ func begin(t storetest.TB, options ...Option) (*Server, error) {
 			t.Errorf("redistest: %v", err)
 		}
 	})
+	// Sentinels and replicas write down here what they have been told.
+	err = os.WriteFile(s.file("conf"), nil, 0o600)
 	if s.settings.tls {
-		s.trust, err = certify(s.file)
+		trust, wrong := certify(s.file)
+		s.trust, err = trust, errors.Join(err, wrong)
 	}
 	if len(s.settings.acl) > 0 {
 		own := "user " + s.settings.user + " on >" + s.settings.password + " ~* &* +@all\n"
@@ -70,6 +75,9 @@ func (s *Server) settle() error {
 	var err error
 	for range portTries {
 		if s.port, err = freePort(); err != nil {
+			return err
+		}
+		if s.bus, err = freePort(); err != nil {
 			return err
 		}
 		if err = s.start(); err == nil {
@@ -95,7 +103,7 @@ func (s *Server) start() error {
 	if err != nil {
 		return err
 	}
-	s.proc = p
+	s.proc, s.paused = p, false
 	dead := false
 	err = until(func() error {
 		if dead = p.gone(); dead {
@@ -120,9 +128,16 @@ func (s *Server) args() []string {
 	if s.settings.tls {
 		port, other = other, port
 	}
-	args := []string{
+	args := []string{s.file("conf")}
+	if s.settings.sentinel {
+		args = append(args, "--sentinel")
+	}
+	args = append(args,
 		"--bind", host, port, strconv.Itoa(s.port), other, "0", "--unixsocket", s.Socket(), "--dir", s.dir,
 		"--daemonize", "no", "--save", "", "--enable-debug-command", "local",
+	)
+	if s.settings.bus {
+		args = append(args, "--cluster-port", strconv.Itoa(s.bus))
 	}
 	if s.settings.tls {
 		args = append(args, "--tls-ca-cert-file", s.CAFile(), "--tls-cert-file", s.file("server.pem"),
@@ -161,10 +176,10 @@ func (s *Server) Stop() { s.end(syscall.SIGTERM) }
 func (s *Server) Kill() { s.end(os.Kill) }
 
 // Pause makes the server stand still with its connections open, as a machine that swaps does.
-func (s *Server) Pause() { s.signal(pause) }
+func (s *Server) Pause() { s.stand(true) }
 
 // Resume ends a Pause.
-func (s *Server) Resume() { s.signal(resume) }
+func (s *Server) Resume() { s.stand(false) }
 
 // Start starts a server that was ended, on the same port: with its data under AppendOnly, else empty.
 func (s *Server) Start() {
@@ -198,11 +213,24 @@ func (s *Server) end(how os.Signal) {
 	<-s.proc.ended
 }
 
-func (s *Server) signal(what os.Signal) {
+func (s *Server) stand(still bool) {
 	s.t.Helper()
+	what := resume
+	if still {
+		what = pause
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.proc.signal(what); err != nil {
 		s.t.Errorf("redistest: %v", err)
+		return
 	}
+	s.paused = still
+}
+
+// Runs reports whether the server was neither ended nor paused.
+func (s *Server) Runs() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.proc != nil && !s.proc.gone() && !s.paused
 }

@@ -43,6 +43,8 @@ func TestServers(t *testing.T) {
 		{"a password", passwordTest},
 		{"users", usersTest},
 		{"TLS", tlsTest},
+		{"a cluster heals", clusterTest},
+		{"Sentinels fail over", sentinelTest},
 		{"no server outlives a killed test", orphanTest},
 		{"a mistake is told", mistakeTest},
 	} {
