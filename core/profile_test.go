@@ -74,20 +74,31 @@ func TestProfileEscapeErrorRate(t *testing.T) {
 
 func TestProfileEscapeTTFTFactor(t *testing.T) {
 	knob(t, manySlots("a", "b", "c"), func(p, r *decide.Policy) { p.Escape.TTFTFactor = r.Escape.TTFTFactor }, func(h *house) string {
-		home := h.conversation().Selection.Account.ID
-		for _, id := range []string{"a", "b", "c"} {
-			took := 100 * time.Millisecond
-			if id == home {
-				took = 10 * time.Second
-			}
-			for range 20 {
-				token := h.on(chat, id)
-				h.report(core.Event{Kind: core.EventFirstToken, Token: token, TTFT: took})
-				h.finish(token, core.OutcomeSuccess)
-			}
-		}
-		return binding(h.conversation())
+		return h.slowHome(10*time.Second, 100*time.Millisecond)
 	}, "escaped", "hit")
+}
+
+func TestProfileEscapeTTFTFloor(t *testing.T) {
+	knob(t, manySlots("a", "b", "c"), func(p, r *decide.Policy) { p.Escape.TTFTFloor = r.Escape.TTFTFloor }, func(h *house) string {
+		return h.slowHome(90*time.Millisecond, time.Millisecond)
+	}, "hit", "escaped")
+}
+
+// slowHome has a conversation's account take longer than the others, and tells what becomes of the conversation.
+func (h *house) slowHome(slow, others time.Duration) string {
+	home := h.conversation().Selection.Account.ID
+	for _, id := range []string{"a", "b", "c"} {
+		took := others
+		if id == home {
+			took = slow
+		}
+		for range 20 {
+			token := h.on(chat, id)
+			h.report(core.Event{Kind: core.EventFirstToken, Token: token, TTFT: took})
+			h.finish(token, core.OutcomeSuccess)
+		}
+	}
+	return binding(h.conversation())
 }
 
 func TestProfileEscapeLength(t *testing.T) {

@@ -1,5 +1,7 @@
 package decide
 
+import "time"
+
 // Escapes tells that an account does so badly, by its error rate or by its TTFT against the median of its
 // group, that a session bound to it had better be served elsewhere. What little or old samples say is
 // discounted. It costs at most one pass over the group.
@@ -16,8 +18,10 @@ func Escapes(stat Stat, group []Stat, p *Policy) bool {
 	if !ok || first == 0 || !(p.Escape.TTFTFactor > 1) {
 		return false
 	}
-	// The TTFT, drawn towards the median by what weight it lacks, exceeds its multiple just when the median lies below this.
-	return medianBelow(float64(first*ttft)/(p.Escape.TTFTFactor-1+first), group, fading)
+	// The TTFT, drawn towards the median by what weight it lacks, exceeds its multiple just when the median lies below
+	// the one, and the median by the floor just when it lies below the other.
+	floor := float64(p.Escape.TTFTFloor) / float64(time.Millisecond)
+	return medianBelow(min(float64(first*ttft)/(p.Escape.TTFTFactor-1+first), ttft-floor/first), group, fading)
 }
 
 // medianBelow tells that half of the samples, by weight, lie below a bound: so does the lower median.

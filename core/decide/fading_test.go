@@ -259,6 +259,8 @@ func TestEscapes(t *testing.T) {
 	group := []Stat{sample(100, 1), sample(120, 1), sample(80, 1), {}, sample(300, 1)}
 	fading, plain, off := Recommended(), Recommended(), Reference()
 	plain.HalfLife = 0
+	bare := plain
+	bare.Escape.TTFTFloor = 0
 	for _, c := range []struct {
 		name   string
 		stat   Stat
@@ -272,6 +274,11 @@ func TestEscapes(t *testing.T) {
 		{"above it, with full weight", sample(301, 1), group, &fading, true},
 		{"above it, with little weight", sample(301, 0.5), group, &fading, false},
 		{"far above it, with little weight", sample(600, 0.5), group, &fading, true},
+		{"above it by no more than the floor", sample(101, 1), []Stat{sample(1, 1), sample(1, 1)}, &plain, false},
+		{"above it by more", sample(101.1, 1), []Stat{sample(1, 1), sample(1, 1)}, &plain, true},
+		{"above it by more, with little weight", sample(101.1, 0.5), []Stat{sample(1, 1), sample(1, 1)}, &fading, false},
+		{"above it by more than the floor's share", sample(201.1, 0.5), []Stat{sample(1, 1), sample(1, 1)}, &fading, true},
+		{"microseconds, without a floor", sample(0.9, 1), []Stat{sample(0.1, 1), sample(0.2, 1)}, &bare, true},
 		{"no weight", sample(9e9, 0), group, &fading, false},
 		{"no sample", Stat{}, group, &fading, false},
 		{"alone", sample(9e9, 1), []Stat{sample(9e9, 1)}, &fading, false},

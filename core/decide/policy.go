@@ -33,6 +33,7 @@ type Backoff struct {
 type Escape struct {
 	ErrorRate  float64       // at this smoothed error rate or above, 0 to 1; 0 is never
 	TTFTFactor float64       // above this multiple of the group's median TTFT, > 1; 0 is never
+	TTFTFloor  time.Duration // and by more than this above the median; ≥ 0
 	Length     time.Duration // how long the substitute is kept; 0 is no escape at all
 }
 
@@ -124,7 +125,7 @@ func Recommended() Policy {
 	p.HalfLife = 10 * time.Minute
 	p.AuthFailedPauses, p.HalfOpen = true, true
 	p.SessionSpill = true
-	p.Escape = Escape{ErrorRate: 0.5, TTFTFactor: 3, Length: 5 * time.Minute}
+	p.Escape = Escape{ErrorRate: 0.5, TTFTFactor: 3, TTFTFloor: 100 * time.Millisecond, Length: 5 * time.Minute}
 	return p
 }
 

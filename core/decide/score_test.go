@@ -172,7 +172,7 @@ func TestPolicy(t *testing.T) {
 	p.StickyWait, p.FallbackWait = Wait{-1, -1}, Wait{-1, -1}
 	p.HalfLife, p.MaxCooldown = -1, -1
 	p.Overloaded = Backoff{Base: -1, Cap: -2, Jitter: math.NaN()}
-	p.Escape = Escape{ErrorRate: math.NaN(), TTFTFactor: 1, Length: -1}
+	p.Escape = Escape{ErrorRate: math.NaN(), TTFTFactor: 1, TTFTFloor: -1, Length: -1}
 	var fields []string
 	for _, e := range p.Validate() {
 		fields = append(fields, e.Field)
@@ -182,12 +182,13 @@ func TestPolicy(t *testing.T) {
 	}
 	want := []string{
 		"policy.weights.priority", "policy.weights.load", "policy.weights.queue", "policy.weights.error_rate",
-		"policy.weights.ttft", "policy.alpha", "policy.session_ttl", "policy.response_ttl",
-		"policy.sticky_wait.timeout", "policy.sticky_wait.max_waiting",
-		"policy.fallback_wait.timeout", "policy.fallback_wait.max_waiting",
-		"policy.half_life", "policy.max_cooldown",
-		"policy.overloaded.base", "policy.overloaded.cap", "policy.overloaded.jitter",
-		"policy.escape.error_rate", "policy.escape.ttft_factor", "policy.escape.length",
+		"policy.weights.ttft", "policy.ewma_alpha", "policy.session.ttl", "policy.response.ttl",
+		"policy.wait.sticky.timeout", "policy.wait.sticky.max_waiting",
+		"policy.wait.fallback.timeout", "policy.wait.fallback.max_waiting",
+		"policy.half_life", "policy.cooldown.max",
+		"policy.cooldown.overloaded.base", "policy.cooldown.overloaded.cap", "policy.cooldown.overloaded.jitter",
+		"policy.session.escape.error_rate", "policy.session.escape.ttft_factor", "policy.session.escape.ttft_floor",
+		"policy.session.escape.length",
 	}
 	if !slices.Equal(fields, want) {
 		t.Errorf("%v", fields)

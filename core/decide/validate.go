@@ -8,7 +8,7 @@ import (
 
 // FieldError is a value that a policy must not have.
 type FieldError struct {
-	Field   string // such as policy.weights.load
+	Field   string // as the configuration file calls it, such as policy.weights.load
 	Problem string
 }
 
@@ -46,23 +46,23 @@ func (p *Policy) Validate() []FieldError {
 		}
 	}
 	if !(p.Alpha > 0 && p.Alpha <= 1) {
-		f.add("alpha", "must be in (0, 1], is %v", p.Alpha)
+		f.add("ewma_alpha", "must be in (0, 1], is %v", p.Alpha)
 	}
-	f.notNegative("session_ttl", p.SessionTTL)
-	f.notNegative("response_ttl", p.ResponseTTL)
+	f.notNegative("session.ttl", p.SessionTTL)
+	f.notNegative("response.ttl", p.ResponseTTL)
 	for _, w := range []struct {
 		name string
 		wait Wait
-	}{{"sticky_wait", p.StickyWait}, {"fallback_wait", p.FallbackWait}} {
+	}{{"wait.sticky", p.StickyWait}, {"wait.fallback", p.FallbackWait}} {
 		f.notNegative(w.name+".timeout", w.wait.Timeout)
 		if w.wait.MaxWaiting < 0 {
 			f.add(w.name+".max_waiting", "must not be negative, is %d", w.wait.MaxWaiting)
 		}
 	}
 	f.notNegative("half_life", p.HalfLife)
-	f.notNegative("max_cooldown", p.MaxCooldown)
-	f.backoff("overloaded", p.Overloaded)
-	f.escape("escape", p.Escape)
+	f.notNegative("cooldown.max", p.MaxCooldown)
+	f.backoff("cooldown.overloaded", p.Overloaded)
+	f.escape("session.escape", p.Escape)
 	return f
 }
 
@@ -83,5 +83,6 @@ func (f *faults) escape(field string, e Escape) {
 	if e.TTFTFactor != 0 && !(e.TTFTFactor > 1 && e.TTFTFactor <= math.MaxFloat64) {
 		f.add(field+".ttft_factor", "must be 0 or a finite number > 1, is %v", e.TTFTFactor)
 	}
+	f.notNegative(field+".ttft_floor", e.TTFTFloor)
 	f.notNegative(field+".length", e.Length)
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"usher.internal/core/decide"
 )
 
 var write = flag.Bool("write", false, "write the pages under docs instead of comparing them")
@@ -35,6 +37,26 @@ func TestPage(t *testing.T) {
 		}
 		if !bytes.Equal(got, want) {
 			t.Errorf("%s is not what its source says: run go generate ./cmd/internal/config", path)
+		}
+	}
+}
+
+// TestPolicyFaultsNameTheFile: what core says of a policy is found in the file under the name that it gives.
+func TestPolicyFaultsNameTheFile(t *testing.T) {
+	bad := decide.Policy{
+		Weights: decide.Weights{Priority: -1, Load: -1, Queue: -1, ErrorRate: -1, TTFT: -1}, SessionTTL: -1, ResponseTTL: -1,
+		StickyWait: decide.Wait{Timeout: -1, MaxWaiting: -1}, FallbackWait: decide.Wait{Timeout: -1, MaxWaiting: -1},
+		HalfLife: -1, MaxCooldown: -1, Overloaded: decide.Backoff{Base: -1, Cap: -2, Jitter: -1},
+		Escape: decide.Escape{ErrorRate: -1, TTFTFactor: -1, TTFTFloor: -1, Length: -1},
+	}
+	text := string(page(t, fieldComments(t)))
+	faults := bad.Validate()
+	if len(faults) != 21 {
+		t.Errorf("%d faults: %v", len(faults), faults)
+	}
+	for _, f := range faults {
+		if !strings.Contains(text, "`"+f.Field+"`") {
+			t.Errorf("the file has no %s", f.Field)
 		}
 	}
 }

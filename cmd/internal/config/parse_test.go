@@ -163,6 +163,7 @@ func TestKnobs(t *testing.T) {
 		"session: {when_full: wait}":                  func(p *decide.Policy) { p.SessionSpill = false },
 		"session: {escape: {error_rate: 0.25}}":       func(p *decide.Policy) { p.Escape.ErrorRate = 0.25 },
 		"session: {escape: {ttft_factor: 2}}":         func(p *decide.Policy) { p.Escape.TTFTFactor = 2 },
+		"session: {escape: {ttft_floor: 9ms}}":        func(p *decide.Policy) { p.Escape.TTFTFloor = 9 * time.Millisecond },
 		"session: {escape: {length: 7s}}":             func(p *decide.Policy) { p.Escape.Length = 7 * time.Second },
 		"response: {when_unavailable: require_owner}": func(p *decide.Policy) { p.ResponseRequireOwner = true },
 		"cooldown: {max: 1h}":                         func(p *decide.Policy) { p.MaxCooldown = time.Hour },

@@ -59,6 +59,8 @@ type Escape struct {
 	ErrorRate float64 `yaml:"error_rate" min:"0" max:"1"`
 	// Above this multiple of the group's median first-token time, more than 1. Default 3 (reference 0); 0 is never.
 	TTFTFactor float64 `yaml:"ttft_factor" min:"0"`
+	// And by more than this above that median: upstreams that all answer fast are not told apart by chance. Default 100ms (reference 0s); 0s is any difference.
+	TTFTFloor time.Duration `yaml:"ttft_floor" min:"0s"`
 	// How long the substitute is kept, also after spilling. Default 5m (reference 0s); 0s is no escape: one whose account
 	// is limited for a while is bound anew.
 	Length time.Duration `yaml:"length" min:"0s"`
