@@ -130,6 +130,7 @@ func (l *line) ring(now time.Time) {
 func (l *line) lookOver() {
 	l.unbindAll(WokenByPoll)
 	l.serveAll(WokenByPoll)
+	l.lookForCapped()
 }
 
 // poolChanged gives every class its accounts of the current world, then serves all that has room.
@@ -149,6 +150,7 @@ func (l *line) poolChanged() {
 		l.queue.SetAccounts(key, w.accountsOf(key))
 	}
 	l.unbindAll(WokenByPoolChange)
+	l.uncapAll(WokenByPoolChange)
 	l.serveAll(WokenByPoolChange)
 }
 

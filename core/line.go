@@ -27,10 +27,14 @@ type line struct {
 	// byRequest are those who wait under each request id: whatever answers one answers all.
 	byRequest map[RequestKey][]*waiter
 	closed    bool
+	// capped are tenants of whom somebody waits and who held as many slots as they may, with how many of those came free
+	// since; at 0 the tenant is parked in the queue.
+	capped    map[string]int
 	rate      grantRate
 	load      [1]decide.Load
 	loads     []decide.Load // of one look
 	wanted    []int32       // those that a look asks about
+	lookedFor string        // the capped tenant with whom the next slow look begins
 	// alarms are the deadlines of accounts, ends the first end of a lease.
 	alarms alarms
 	ends   nextEnd
@@ -82,7 +86,7 @@ const (
 func newLine(s *Scheduler, aging time.Duration) *line {
 	return &line{
 		s: s, queue: queue.New[class, *waiter](aging), all: make(map[*waiter]struct{}),
-		byRequest: make(map[RequestKey][]*waiter), kick: make(chan struct{}, 1),
+		byRequest: make(map[RequestKey][]*waiter), capped: make(map[string]int), kick: make(chan struct{}, 1),
 		alarms: newAlarms(),
 	}
 }
@@ -130,16 +134,23 @@ func (l *line) freed(why WakeReason, account string) {
 	l.serve(l.s.registry.ordinal(account), why)
 }
 
+// free serves an account of which a tenant gave a slot back, and the tenant wherever it may have one more. mu is held.
+func (l *line) free(account, tenant string, why WakeReason) {
+	l.uncap(tenant)
+	l.serve(l.s.registry.ordinal(account), why)
+	l.serveTenant(tenant, why)
+}
+
 // ended serves the accounts of leases that ended without a release. mu is held.
 func (l *line) ended(leases []Lease) {
 	for i := range leases {
-		l.serve(l.s.registry.ordinal(leases[i].Account), WokenByExpiry)
+		l.free(leases[i].Account, leases[i].Tenant, WokenByExpiry)
 	}
 }
 
 // handOn ends the waits under request ids that were released, and serves the accounts of settled events that
 // freed a slot. mu is held.
-func (l *line) handOn(events []Settlement, results []Settled) {
+func (l *line) handOn(events []Settlement, results []Settled, tenants []string) {
 	l.unbindCooled()
 	for i := range results {
 		if events[i].Request != (RequestKey{}) && results[i].Status.releases(events[i].Kind) {
@@ -148,7 +159,7 @@ func (l *line) handOn(events []Settlement, results []Settled) {
 		switch events[i].Kind {
 		case SettleFinished, SettleUnused, SettleWithdrawn:
 			if results[i].Status == EventApplied {
-				l.serve(l.s.registry.ordinal(results[i].Account), WokenByRelease)
+				l.free(results[i].Account, tenants[i], WokenByRelease)
 			}
 		case SettleFirstToken, SettleSwitched:
 		}
@@ -163,7 +174,7 @@ func (l *line) serve(account int32, why WakeReason) {
 		if !ok {
 			return
 		}
-		if l.fits(account, w.Value) && l.try(w.Value, why) {
+		if l.fits(account, w.Value) && (l.try(w.Value, why) || l.queue.Parked(w.Value.run.req.Tenant)) {
 			continue
 		}
 		if !l.hasRoom(account) || !l.serveOther(account, why) {
@@ -199,32 +210,27 @@ func (l *line) fits(account int32, w *waiter) bool {
 	return l.eligible(world.account(world.ids[account]), &fitness)
 }
 
-// serveOther looks behind a first waiter that cannot take the account's slot now, for a limit on its model or
-// its tenant. Who waits for the same, or belongs to the same tenant, is passed over without a try.
+// serveOther looks behind a first waiter that cannot take the account's slot now, for a limit on its model. Who waits for
+// the same is passed over without a try. It is true when the line has changed.
 func (l *line) serveOther(account int32, why WakeReason) bool {
-	took := false
-	unfit, capped := map[class]bool{}, map[string]bool{}
+	changed := false
+	unfit := map[class]bool{}
 	l.queue.Each(account, func(w *queue.Waiter[*waiter]) bool {
 		waits := w.Value
-		tenant := waits.run.req.Tenant
-		if capped[tenant] || unfit[waits.class] {
+		if unfit[waits.class] {
 			return true
 		}
 		if !l.fits(account, waits) {
 			unfit[waits.class] = true
 			return true
 		}
-		if took = l.try(waits, why); took {
-			return false
-		}
-		if f := waits.run.answer.Refusal; f != nil && f.Reason == RefusedTenantLimit {
-			capped[tenant] = true
-		} else {
-			unfit[waits.class] = true
-		}
-		return true
+		tenant := waits.run.req.Tenant
+		unfit[waits.class] = true
+		key := waits.class
+		changed = l.try(waits, why) || l.queue.Parked(tenant) || waits.class != key
+		return !changed
 	})
-	return took
+	return changed
 }
 
 // try lets one waiter select anew over the pool; true when it is served and out of the line.
@@ -232,10 +238,18 @@ func (l *line) try(w *waiter, why WakeReason) bool {
 	ctx := context.Background()
 	w.run.again()
 	lease, err := w.run.layers(ctx)
+	if err == nil && lease == nil && w.run.overCap() {
+		l.cap(w.run.req.Tenant)
+		return false
+	}
 	if w.class.bound != "" && lease == nil && err == nil && w.run.boundNoMore() {
 		return l.unbind(w)
 	}
-	if err != nil && KindOf(err) == KindStoreUnavailable || err == nil && lease == nil {
+	if err != nil && KindOf(err) == KindStoreUnavailable {
+		return false
+	}
+	if err == nil && lease == nil {
+		l.stays(w)
 		return false
 	}
 	// What is told of it is copied: the run is the waiter's own again once it is answered.
@@ -243,6 +257,7 @@ func (l *line) try(w *waiter, why WakeReason) bool {
 	if lease != nil && !decision.Repeated {
 		l.queue.Grant(&w.Waiter)
 		l.rate.granted(l.s.clock.Now())
+		l.took(w.run.req.Tenant)
 	}
 	l.out(w)
 	w.done <- served{lease: lease, err: err, woken: why}
@@ -282,6 +297,7 @@ func (l *line) leave(w *waiter) bool {
 	if _, waits := l.all[w]; !waits {
 		return false
 	}
+	w.run.capped = l.queue.Parked(w.run.req.Tenant)
 	l.out(w)
 	return true
 }
@@ -291,6 +307,9 @@ func (l *line) out(w *waiter) {
 	l.queue.Leave(&w.Waiter) // of no effect after a grant
 	delete(l.all, w)
 	l.forget(w)
+	if tenant := w.run.req.Tenant; len(l.capped) > 0 && l.queue.WaitingOf(tenant) == 0 {
+		delete(l.capped, tenant)
+	}
 	l.busy.Add(-1)
 }
 

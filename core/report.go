@@ -22,7 +22,7 @@ func (s *Scheduler) Report(ctx context.Context, events []Event) ([]EventResult, 
 	clear(settled)
 	b.settled = settled
 	results := make([]EventResult, len(events))
-	err := s.settle(ctx, b.settlements, settled, func() { s.learnAll(events, results, b, world.policy, now) })
+	err := s.settle(ctx, b.settlements, settled, b.tenants, func() { s.learnAll(events, results, b, world.policy, now) })
 	if err != nil {
 		return nil, err
 	}
@@ -46,8 +46,8 @@ func (s *Scheduler) learnAll(events []Event, results []EventResult, b *batch, p 
 }
 
 // settle settles, learns, and hands on what was freed, in that order: whoever waits must see the cooldown that came with
-// the slot.
-func (s *Scheduler) settle(ctx context.Context, events []Settlement, results []Settled, learn func()) error {
+// the slot. tenants are those of the events.
+func (s *Scheduler) settle(ctx context.Context, events []Settlement, results []Settled, tenants []string, learn func()) error {
 	return s.line.step(func() error {
 		if len(events) > 0 {
 			if err := s.store.Settle(ctx, events, results); err != nil {
@@ -56,7 +56,7 @@ func (s *Scheduler) settle(ctx context.Context, events []Settlement, results []S
 		}
 		learn()
 		return nil
-	}, func() { s.line.handOn(events, results) })
+	}, func() { s.line.handOn(events, results, tenants) })
 }
 
 // Withdraw takes back one handing out of a lease by a Select whose answer nobody heard. A lease that
@@ -67,19 +67,20 @@ func (s *Scheduler) Withdraw(ctx context.Context, token string) error {
 	if !ok {
 		return nil
 	}
-	return s.takeBack(ctx, t.ID, t.Account, t.GrantedAt)
+	return s.takeBack(ctx, &Lease{ID: t.ID, Account: t.Account, Tenant: t.Tenant, GrantedAt: t.GrantedAt})
 }
 
-func (s *Scheduler) takeBack(ctx context.Context, id LeaseID, account string, granted time.Time) error {
+func (s *Scheduler) takeBack(ctx context.Context, l *Lease) error {
 	var results [1]Settled
-	back := [1]Settlement{{Kind: SettleWithdrawn, Lease: id, Account: account, GrantedAt: granted}}
-	return s.settle(ctx, back[:], results[:], func() {})
+	back := [1]Settlement{{Kind: SettleWithdrawn, Lease: l.ID, Account: l.Account, GrantedAt: l.GrantedAt}}
+	return s.settle(ctx, back[:], results[:], []string{l.Tenant}, func() {})
 }
 
 // batch is the memory of one Report, used again.
 type batch struct {
-	// settlements, settled and lessons are aligned: one of each for every valid event.
+	// settlements, settled, tenants and lessons are aligned: one of each for every valid event.
 	settlements []Settlement
+	tenants     []string
 	settled     []Settled
 	lessons     []lesson
 	valid       []bool
@@ -88,7 +89,8 @@ type batch struct {
 func (b *batch) free(s *Scheduler) {
 	clear(b.settlements)
 	clear(b.lessons)
-	b.settlements, b.lessons, b.valid = b.settlements[:0], b.lessons[:0], b.valid[:0]
+	clear(b.tenants)
+	b.settlements, b.tenants, b.lessons, b.valid = b.settlements[:0], b.tenants[:0], b.lessons[:0], b.valid[:0]
 	s.batches.Put(b)
 }
 
@@ -96,13 +98,13 @@ func (b *batch) free(s *Scheduler) {
 func (b *batch) add(s *Scheduler, e *Event, w *world, now time.Time) {
 	l := lesson{outcome: e.Outcome}
 	settlement := Settlement{Kind: settleKind(e.Kind)}
-	valid := true
+	valid, tenant := true, e.Request.Tenant
 	if e.Token == "" {
 		settlement.Request = requestKey(e.Request.Tenant, e.Request.OwnerName, e.Request.RequestID)
 	} else {
 		var t ticket
 		if t, valid = s.mint.open(e.Token); valid {
-			settlement.Lease, settlement.Account, settlement.GrantedAt = t.ID, t.Account, t.GrantedAt
+			settlement.Lease, settlement.Account, settlement.GrantedAt, tenant = t.ID, t.Account, t.GrantedAt, t.Tenant
 			settlement.Sample = e.TTFT > 0
 			settlement.Bind = bindingKey(keyResponse, t.Tenant, t.Group, strings.TrimSpace(e.ResponseID))
 			settlement.BindTTL, _ = w.ttls()
@@ -113,7 +115,7 @@ func (b *batch) add(s *Scheduler, e *Event, w *world, now time.Time) {
 	}
 	b.valid = append(b.valid, valid)
 	if valid {
-		b.settlements, b.lessons = append(b.settlements, settlement), append(b.lessons, l)
+		b.settlements, b.tenants, b.lessons = append(b.settlements, settlement), append(b.tenants, tenant), append(b.lessons, l)
 	}
 }
 

@@ -20,6 +20,8 @@ type run struct {
 	// began is when the Select came, started when the attempt that counts did.
 	began, started time.Time
 	line           LinePlace
+	// capped says that the tenant held as many slots as it may when the wait was over.
+	capped bool
 
 	judge     judge
 	bound     BoundTake
@@ -68,7 +70,7 @@ func (s *Scheduler) Select(ctx context.Context, req *Request) (*Answer, error) {
 }
 
 func (r *run) begin(s *Scheduler, req *Request) {
-	r.s, r.req, r.began, r.line = s, req, s.clock.Now(), LinePlace{}
+	r.s, r.req, r.began, r.line, r.capped = s, req, s.clock.Now(), LinePlace{}, false
 	r.asked = decide.Request{
 		Group: req.Group, SessionHash: strings.TrimSpace(req.SessionHash), ResponseID: strings.TrimSpace(req.PreviousResponseID),
 		Model: req.Model, Transport: req.Transport, Provider: req.Provider, Excluded: req.Excluded,
@@ -251,7 +253,7 @@ func (r *run) withdraw(ctx context.Context, lease *Lease) {
 	if r.req.DryRun {
 		return
 	}
-	if err := r.s.takeBack(context.WithoutCancel(ctx), lease.ID, lease.Account, lease.GrantedAt); err != nil {
+	if err := r.s.takeBack(context.WithoutCancel(ctx), lease); err != nil {
 		r.s.logger.Warn("a lease of a cancelled select could not be given back; it ends by its lifetime", "account", lease.Account, "error", err)
 	}
 }

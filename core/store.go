@@ -67,7 +67,7 @@ type Owners interface {
 type Line interface {
 	// Join counts a waiter on an account unless a cap is met. Idempotent by waiter id. One round trip.
 	Join(ctx context.Context, waiter *Waiter) (Joined, error)
-	// Move counts the waiter on another account; a waiter that is not known is left alone. Idempotent. One round trip.
+	// Move counts the waiter on another account, one that counted on none too; a waiter that is not known is left alone. Idempotent. One round trip.
 	Move(ctx context.Context, id WaiterID, account string) error
 	// Leave counts the waiter no more; a waiter that is not known is fine. Idempotent. One round trip.
 	Leave(ctx context.Context, id WaiterID) error

@@ -264,7 +264,8 @@ type Swept struct {
 
 // Waiter is one request in line.
 type Waiter struct {
-	ID      WaiterID
+	ID WaiterID
+	// Account is what it counts on; blank is none: it waits for a slot of its tenant's.
 	Account string
 	Tenant  string
 	// TTL bounds how long a waiter counts that nobody takes away.
@@ -288,7 +289,7 @@ const (
 // Joined answers a Join.
 type Joined struct {
 	Status JoinStatus
-	// Waiting counts the account's waiters, this one included if it joined.
+	// Waiting counts the account's waiters, this one included if it joined; 0 without an account.
 	Waiting int
 }
 

@@ -38,26 +38,42 @@ const (
 	waiterGrace = 5 * time.Second
 )
 
-// mayWait tells for which account and how long the Select may stand in line. It waits
-// for what is full, and for what comes back from a deadline while it waits.
-func (r *run) mayWait(ctx context.Context) (account *pool.Account, limit time.Duration, most int) {
+// stay is how a Select may stand in line.
+type stay struct {
+	account string // that it counts on; blank while it waits for a slot of its tenant's
+	limit   time.Duration
+	most    int // who may wait alike
+	capped  bool
+}
+
+// mayWait tells how the Select may stand in line, if it may. It waits for what is full, for what comes back from a deadline while
+// it waits, and for its tenant to give a slot back.
+func (r *run) mayWait(ctx context.Context) (s stay, may bool) {
 	policy := r.world.policy
 	if r.req.Wait <= 0 || r.req.DryRun {
-		return nil, 0, 0
+		return stay{}, false
 	}
+	s.limit, s.most = policy.FallbackWait.Timeout, policy.FallbackWait.MaxWaiting
+	plan, refusal := r.answer.WaitPlan, r.answer.Refusal
 	switch {
-	case r.answer.WaitPlan != nil:
-		p := r.answer.WaitPlan
-		account, limit, most = p.Account, p.Timeout, p.MaxWaiting
-	case r.answer.Refusal != nil && r.answer.Refusal.Reason == RefusedNoneEligible:
-		back := r.answer.Refusal.NextEligibleAt
-		limit, most = policy.FallbackWait.Timeout, policy.FallbackWait.MaxWaiting
-		if back.IsZero() || back.Sub(r.started) >= min(limit, r.req.Wait) {
-			return nil, 0, 0
+	case plan != nil:
+		s = stay{account: plan.Account.ID, limit: plan.Timeout, most: plan.MaxWaiting}
+	case refusal != nil && refusal.Reason == RefusedTenantLimit:
+		if r.rank(); r.workspace.CandidateCount() == 0 {
+			return stay{}, false // a slot of its tenant's would not help it
 		}
-		account = r.backAt(back)
+		s.capped = true
+	case refusal != nil && refusal.Reason == RefusedNoneEligible:
+		back := refusal.NextEligibleAt
+		if back.IsZero() || back.Sub(r.started) >= min(s.limit, r.req.Wait) {
+			return stay{}, false
+		}
+		s.account = r.backAt(back).ID
+	default:
+		return stay{}, false
 	}
-	return account, min(limit, r.req.Wait, r.untilDeadline(ctx)), most
+	s.limit = min(s.limit, r.req.Wait, r.untilDeadline(ctx))
+	return s, true
 }
 
 // untilDeadline gives the time until the caller's deadline, less the margin.
@@ -75,9 +91,12 @@ func (r *run) untilDeadline(ctx context.Context) time.Duration {
 func (r *run) attempt(ctx context.Context) (lease *Lease, w *waiter, err error) {
 	if !r.s.line.waits() || r.req.DryRun {
 		lease, err = r.layers(ctx)
-		if account, _, _ := r.mayWait(ctx); lease != nil || err != nil || account == nil {
+		if lease != nil || err != nil {
 			r.tellAlike(lease)
 			return lease, nil, err
+		}
+		if _, may := r.mayWait(ctx); !may {
+			return nil, nil, nil
 		}
 		// Something may have come free since; who frees it from now on sees this waiter.
 		r.again()
@@ -94,6 +113,9 @@ func (r *run) attempt(ctx context.Context) (lease *Lease, w *waiter, err error) 
 		w, err = r.join(ctx)
 	}
 	if lease != nil {
+		if !r.decision.Repeated {
+			l.took(r.req.Tenant)
+		}
 		l.answerAlike(r.bound.Grant.Request, &r.decision, WokenByRelease)
 	}
 	if w == nil {
@@ -116,30 +138,40 @@ func (r *run) tellAlike(lease *Lease) {
 // join stands in line, if the Select may wait and the line takes it. The line's mu is held.
 func (r *run) join(ctx context.Context) (*waiter, error) {
 	l := r.s.line
-	account, limit, most := r.mayWait(ctx)
+	stay, may := r.mayWait(ctx)
 	switch {
-	case account == nil:
+	case !may:
 		return nil, nil
 	case l.closed:
 		return nil, errNotServing
 	}
 	w := &waiter{
-		run: r, id: r.s.names.nextWaiter(), request: r.bound.Grant.Request, account: account.ID,
-		layer: r.decision.Layer, limit: limit, done: make(chan served, 1),
+		run: r, id: r.s.names.nextWaiter(), request: r.bound.Grant.Request, account: stay.account,
+		layer: r.decision.Layer, limit: stay.limit, done: make(chan served, 1),
+	}
+	joins := Waiter{
+		ID: w.id, Account: w.account, Tenant: r.req.Tenant, TTL: max(stay.limit, 0) + waiterGrace,
+		AccountCap: stay.most, TenantCap: r.world.policy.Tenant(r.req.Tenant).MaxWaiting,
 	}
 	joined := Joined{Status: JoinAccountFull}
-	if most > 0 {
+	if stay.capped {
+		joined.Status = JoinTenantFull
+		if joins.AccountCap = 0; joins.TenantCap == 0 {
+			joins.TenantCap = stay.most
+		}
+	}
+	if stay.most > 0 {
 		var err error
-		joined, err = r.s.store.Join(ctx, &Waiter{
-			ID: w.id, Account: w.account, Tenant: r.req.Tenant, TTL: max(limit, 0) + waiterGrace,
-			AccountCap: most, TenantCap: r.world.policy.Tenant(r.req.Tenant).MaxWaiting,
-		})
-		if err != nil {
+		if joined, err = r.s.store.Join(ctx, &joins); err != nil {
 			return nil, err
 		}
 	}
 	if joined.Status != JoinedLine {
-		r.refuseLine(joined.Status, most)
+		limit := joins.AccountCap
+		if joined.Status == JoinTenantFull {
+			limit = joins.TenantCap
+		}
+		r.refuseLine(joined.Status, limit)
 		return nil, nil
 	}
 	bound := ""
@@ -148,7 +180,11 @@ func (r *run) join(ctx context.Context) (*waiter, error) {
 	}
 	w.Value, l.all[w] = w, struct{}{}
 	l.remember(w)
-	if r.line.JoinedAt = l.enter(w, bound); len(l.all) == 1 {
+	r.line.JoinedAt = l.enter(w, bound)
+	if stay.capped {
+		l.cap(r.req.Tenant)
+	}
+	if len(l.all) == 1 {
 		l.wake()
 	}
 	return w, nil
@@ -201,10 +237,10 @@ func (r *run) again() {
 }
 
 // refuseLine says that the line does not take the Select. The line's mu is held.
-func (r *run) refuseLine(status JoinStatus, most int) {
-	reason, limit := RefusedQueueFull, most
+func (r *run) refuseLine(status JoinStatus, limit int) {
+	reason := RefusedQueueFull
 	if status == JoinTenantFull {
-		reason, limit = RefusedTenantLimit, r.world.policy.Tenant(r.req.Tenant).MaxWaiting
+		reason = RefusedTenantLimit
 	}
 	r.answer.WaitPlan = nil
 	r.refuse(reason)
@@ -212,11 +248,15 @@ func (r *run) refuseLine(status JoinStatus, most int) {
 	r.answer.Refusal.EstimatedWait = r.s.line.rate.estimate(limit)
 }
 
-// refuseTimeout says that the wait was over before a slot came free.
+// refuseTimeout says that the wait was over before a slot came free, or before the tenant gave one back.
 func (r *run) refuseTimeout() {
 	r.answer.WaitPlan, r.answer.Refusal = nil, nil
 	r.decision.PreviousHit, r.decision.SessionHit = false, false
-	r.refuse(RefusedWaitTimeout)
+	reason := RefusedWaitTimeout
+	if r.capped {
+		reason = RefusedTenantLimit
+	}
+	r.refuse(reason)
 	r.answer.Refusal.Place = r.line.JoinedAt
 	l := r.s.line
 	l.mu.Lock()

@@ -120,6 +120,29 @@ func TestReleaseByRequestIDEndsTheWait(t *testing.T) {
 	}
 }
 
+// TestCappedTenantWaits: for a slot of its own, though there is room.
+func TestCappedTenantWaits(t *testing.T) {
+	w := newWorld(t, nil, Options{})
+	policy := decide.Reference()
+	policy.Tenants.Default.MaxLeases = 1
+	if err := w.core.Apply(t.Context(), accounts(1, 5), policy); err != nil {
+		t.Fatal(err)
+	}
+	token := w.lease(t)
+	c := gather(t.Context(), t, w, 1)
+	if r, err := w.scheduler.Select(within(t), &usherv1.SelectRequest{}); err != nil ||
+		r.GetRefusal().GetReason() != usherv1.RefusalReason_REFUSAL_REASON_TENANT_LIMIT || r.GetRefusal().GetLimit() != 1 {
+		t.Errorf("without a wait: %v, %v", r, err)
+	}
+	if _, err := w.scheduler.Report(within(t), report(about(token, succeeded()))); err != nil {
+		t.Error(err)
+	}
+	c.all.Wait()
+	if c.errs[0] != nil || c.answers[0].GetSelection() == nil {
+		t.Errorf("answered %v, %v", c.answers[0], c.errs[0])
+	}
+}
+
 func TestWaitEndsBeforeTheCallersDeadline(t *testing.T) {
 	w := newWorld(t, accounts(1, 1), Options{})
 	w.lease(t)

@@ -12,7 +12,7 @@ type listing struct {
 	nth  int32 // of the class's accounts it is
 }
 
-// Wanted tells in constant time whether anybody waits whom the account fits.
+// Wanted tells in constant time whether anybody waits whom the account fits, parked or not.
 func (l *Line[K, T]) Wanted(account int32) bool { return len(l.fitting(account)) > 0 }
 
 // Next gives the first in fairness order whom the account fits, and false when nobody is.
@@ -21,7 +21,7 @@ func (l *Line[K, T]) Next(account int32) (*Waiter[T], bool) {
 	var first *Waiter[T]
 	lowest := uint64(math.MaxUint64)
 	for _, at := range l.fitting(account) {
-		if l.bounds[at.slot] > lowest {
+		if bound := l.bounds[at.slot]; bound > lowest || bound == math.MaxUint64 {
 			continue
 		}
 		c := l.classes[at.slot]

@@ -6,7 +6,8 @@ import "slices"
 type class[T any] struct {
 	slot     int32
 	waiting  int
-	heap     []entry[T] // its lanes, lowest turn first
+	heap     []entry[T] // its lanes, lowest turn first, but those of parked tenants
+	parked   int        // lanes outside the heap
 	accounts []int32    // ascending
 	places   []int32    // aligned with accounts: where the account lists the class
 }
@@ -35,7 +36,7 @@ func (c *class[T]) remove(n *lane[T]) {
 		c.up(at)
 		c.down(at)
 	}
-	n.class, n.at = nil, -1
+	n.at = -1
 }
 
 // place puts the lane where its tenant's turn belongs.

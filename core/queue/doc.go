@@ -24,6 +24,8 @@
 // leaving and being granted are logarithmic in the lanes of one class; the first to join
 // a class and the last to leave it also pay for listing it with its accounts.
 //
+// A tenant can be parked: it is passed over at no cost to the others until it is let back in.
+//
 // The package is pure: it reads no clock, does no I/O, starts nothing, and the order in
 // which a map gives its keys reaches no result. Nothing in it is safe for concurrent use.
 package queue

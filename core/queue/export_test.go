@@ -18,7 +18,7 @@ func (l *Line[K, T]) Check() error {
 			return fmt.Errorf("class %v: %w", l.keys[slot], err)
 		}
 		waiting += c.waiting
-		lanes += len(c.heap)
+		lanes += len(c.heap) + c.parked
 	}
 	if waiting != l.waiting || lanes != len(l.lanes) || spare != len(l.free) || len(l.byKey) != len(l.classes)-spare {
 		return fmt.Errorf("%d waiting, %d lanes, %d spare classes: the line says %d, %d, %d of %d",
@@ -44,8 +44,8 @@ func (l *Line[K, T]) checkClass(slot int, c *class[T]) error {
 			return fmt.Errorf("lane %d of %q is not where it says", i, n.tenant.name)
 		case e.turn > n.tenant.turn || e.turn < c.heap[max(i-1, 0)/2].turn:
 			return fmt.Errorf("lane %d of %q has turn %d, the tenant's is %d", i, n.tenant.name, e.turn, n.tenant.turn)
-		case n.empty():
-			return fmt.Errorf("the lane of %q is empty", n.tenant.name)
+		case n.empty() || n.tenant.parked:
+			return fmt.Errorf("the lane of %q is empty or parked", n.tenant.name)
 		default:
 			count, err := n.check()
 			if err != nil {
@@ -53,6 +53,19 @@ func (l *Line[K, T]) checkClass(slot int, c *class[T]) error {
 			}
 			sum += count
 		}
+	}
+	parked := 0
+	for at, n := range l.lanes { // order-free: summed
+		if at.class == c && n.at < 0 {
+			count, err := n.check()
+			if err != nil || !n.tenant.parked || n.class != c || count == 0 {
+				return fmt.Errorf("parked lane of %q: %w", n.tenant.name, err)
+			}
+			sum, parked = sum+count, parked+1
+		}
+	}
+	if parked != c.parked {
+		return fmt.Errorf("%d lanes are parked, it says %d", parked, c.parked)
 	}
 	if sum != c.waiting || (sum > 0) != (l.byKey[l.keys[slot]] == c) {
 		return fmt.Errorf("%d waiting in lanes, want %d", sum, c.waiting)
@@ -130,7 +143,7 @@ func (l *Line[K, T]) checkListings() error {
 func (l *Line[K, T]) Outdated() int {
 	sum := 0
 	for _, n := range l.lanes {
-		if n.class.heap[n.at].turn != n.tenant.turn {
+		if n.at >= 0 && n.class.heap[n.at].turn != n.tenant.turn {
 			sum++
 		}
 	}

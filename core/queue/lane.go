@@ -7,13 +7,14 @@ type tenant[T any] struct {
 	served  uint64 // number of the last grant since it became active, 0 for none
 	waiting int
 	lanes   *lane[T] // any one of them; linked through older and newer
+	parked  bool
 }
 
 // lane is a tenant's waiters in one class.
 type lane[T any] struct {
 	tenant *tenant[T]
 	class  *class[T]
-	at     int // place in the class's heap; -1 outside one
+	at     int // place in the class's heap; -1 outside one, as while its tenant is parked
 
 	older, newer *lane[T] // of the same tenant
 	lists        [ranks]list[T]

@@ -110,7 +110,7 @@ func (l *Line[K, T]) Return(w *Waiter[T], t Ticket[K]) (place int) {
 	l.enter(w, &t)
 	if of := w.lane.tenant; of.served == 0 || of.served == w.granted {
 		of.turn, of.served = w.turn, 0
-		for n := of.lanes; n != nil; n = n.older {
+		for n := of.lanes; n != nil && !of.parked; n = n.older {
 			n.class.place(n)
 			l.bound(n.class)
 		}
@@ -130,7 +130,7 @@ func (l *Line[K, T]) Place(w *Waiter[T]) int {
 		return 0
 	}
 	c := w.lane.class
-	return min(c.waiting, (w.lane.ahead(w)+1)*len(c.heap))
+	return min(c.waiting, (w.lane.ahead(w)+1)*(len(c.heap)+c.parked))
 }
 
 func (l *Line[K, T]) tick() uint64 {

@@ -66,7 +66,12 @@ func (l *Line[K, T]) laneOf(t *tenant[T], c *class[T]) *lane[T] {
 	}
 	n := take(&l.spare.lanes)
 	n.join(t)
-	c.push(n)
+	if t.parked {
+		n.class, n.at = c, -1
+		c.parked++
+	} else {
+		c.push(n)
+	}
 	l.bound(c)
 	l.lanes[at] = n
 	return n
@@ -75,8 +80,13 @@ func (l *Line[K, T]) laneOf(t *tenant[T], c *class[T]) *lane[T] {
 func (l *Line[K, T]) dropLane(n *lane[T]) {
 	c := n.class
 	delete(l.lanes, crossing[T]{n.tenant, c})
-	c.remove(n)
-	l.bound(c)
+	if n.at < 0 {
+		c.parked--
+	} else {
+		c.remove(n)
+		l.bound(c)
+	}
+	n.class = nil
 	n.part()
 	l.spare.lanes = keep(l.spare.lanes, n, len(l.lanes))
 }

@@ -22,7 +22,10 @@ type modelWaiter struct {
 	arrived       int64
 }
 
-type modelTenant struct{ turn, served int }
+type modelTenant struct {
+	turn, served int
+	parked       bool
+}
 
 type modelGrant struct{ seq, turn, event int }
 
@@ -51,7 +54,31 @@ func (m *model) order(account int32) []int {
 	slices.SortFunc(m.waiters, m.compare)
 	var ids []int
 	for _, w := range m.waiters {
-		if slices.Contains(m.accounts[w.class], account) {
+		if slices.Contains(m.accounts[w.class], account) && !m.tenants[w.tenant].parked {
+			ids = append(ids, w.id)
+		}
+	}
+	return ids
+}
+
+// park sets whether the tenant is passed over, and tells whether that changed.
+func (m *model) park(tenant string, parked bool) bool {
+	t := m.tenants[tenant]
+	if t == nil || t.parked == parked {
+		return false
+	}
+	t.parked = parked
+	return true
+}
+
+// firsts gives the ids of a tenant's first waiters by class, in order.
+func (m *model) firsts(tenant string) []int {
+	slices.SortFunc(m.waiters, m.compare)
+	var ids []int
+	seen := map[string]bool{}
+	for _, w := range m.waiters {
+		if w.tenant == tenant && !seen[w.class] {
+			seen[w.class] = true
 			ids = append(ids, w.id)
 		}
 	}

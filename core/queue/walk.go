@@ -12,7 +12,9 @@ func (l *Line[K, T]) Each(account int32, yield func(*Waiter[T]) bool) {
 	walk := l.spare.walk
 	l.spare.walk.steps, l.spare.walk.outdated = nil, nil
 	for _, at := range l.fitting(account) {
-		walk.push(step[T]{turn: l.bounds[at.slot], class: l.classes[at.slot]})
+		if c := l.classes[at.slot]; len(c.heap) > 0 {
+			walk.push(step[T]{turn: l.bounds[at.slot], class: c})
+		}
 	}
 	for began := l.changes; len(walk.steps) > 0 && began == l.changes; {
 		s := walk.pop()

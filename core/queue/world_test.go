@@ -42,7 +42,7 @@ type op struct {
 	accounts                                            []int32
 }
 
-const opKinds = 9
+const opKinds = 12
 
 func (w *world) do(o op) error {
 	id := o.id % worldWaiters
@@ -73,6 +73,16 @@ func (w *world) do(o op) error {
 			w.model.undo(as, o.accounts)
 		}
 		return w.same("place after return", w.line.Return(it, ticket), w.model.place(id))
+	case 8:
+		return w.same("park", w.line.Park(tenant), w.model.park(tenant, true))
+	case 9:
+		return w.same("unpark", w.line.Unpark(tenant), w.model.park(tenant, false))
+	case 10:
+		var got []int
+		for _, it := range w.line.Firsts(tenant) {
+			got = append(got, it.Value)
+		}
+		return w.same("firsts", fmt.Sprint(got), fmt.Sprint(w.model.firsts(tenant)))
 	default:
 		_, known := w.model.accounts[class]
 		if known {
@@ -149,7 +159,8 @@ func (w *world) check() error {
 		}
 	}
 	for account := range int32(worldAccounts + 2) {
-		if got := w.line.Wanted(account); got != (len(m.order(account)) > 0) {
+		wanted := m.count(func(w modelWaiter) bool { return slices.Contains(m.accounts[w.class], account) }) > 0
+		if got := w.line.Wanted(account); got != wanted {
 			return fmt.Errorf("wanted %d = %v", account, got)
 		}
 	}
@@ -158,6 +169,12 @@ func (w *world) check() error {
 
 // finish serves all accounts until nobody fits, then the rest leave.
 func (w *world) finish() error {
+	for n := range w.tenants {
+		tenant := fmt.Sprint("t", n)
+		if err := w.same("unpark", w.line.Unpark(tenant), w.model.park(tenant, false)); err != nil {
+			return err
+		}
+	}
 	for account := range int32(worldAccounts) {
 		for w.line.Wanted(account) {
 			if err := w.serve(account); err != nil {

@@ -9,7 +9,7 @@ import (
 // waiter is a request in line.
 type waiter struct {
 	id      core.WaiterID
-	account *account
+	account *account // nil for one that counts on none
 	tenant  *tenant
 	place   int32 // in the order of ends
 }
@@ -24,21 +24,40 @@ func (s *Store) Join(ctx context.Context, joining *core.Waiter) (core.Joined, er
 	until := after(s.tick(), joining.TTL)
 	if w := s.waiters[joining.ID]; w != nil {
 		s.waitOrder.reset(w.place, until)
-		return core.Joined{Waiting: int(w.account.waiting)}, nil
+		return core.Joined{Waiting: w.account.waiters()}, nil
 	}
-	a, t := s.named(joining.Account), s.tenant(joining.Tenant)
+	var a *account
+	if joining.Account != "" {
+		a = s.named(joining.Account)
+	}
+	t := s.tenant(joining.Tenant)
 	switch {
-	case joining.AccountCap > 0 && int(a.waiting) >= joining.AccountCap:
-		return core.Joined{Status: core.JoinAccountFull, Waiting: int(a.waiting)}, nil
+	case a != nil && joining.AccountCap > 0 && int(a.waiting) >= joining.AccountCap:
+		return core.Joined{Status: core.JoinAccountFull, Waiting: a.waiters()}, nil
 	case joining.TenantCap > 0 && int(t.waiting) >= joining.TenantCap:
-		return core.Joined{Status: core.JoinTenantFull, Waiting: int(a.waiting)}, nil
+		return core.Joined{Status: core.JoinTenantFull, Waiting: a.waiters()}, nil
 	}
 	w := &waiter{id: joining.ID, account: a, tenant: t}
 	s.waiters[w.id] = w
 	s.waitOrder.push(until, w)
-	s.change(a, 0, 1)
+	s.await(a, 1)
 	s.charge(t, 0, 1)
-	return core.Joined{Waiting: int(a.waiting)}, nil
+	return core.Joined{Waiting: a.waiters()}, nil
+}
+
+// waiters counts those on an account; nil is none.
+func (a *account) waiters() int {
+	if a == nil {
+		return 0
+	}
+	return int(a.waiting)
+}
+
+// await changes how many wait on an account, which may be none.
+func (s *Store) await(a *account, by int32) {
+	if a != nil {
+		s.change(a, 0, by)
+	}
 }
 
 // Move counts a waiter on another account, whatever the caps are.
@@ -50,9 +69,9 @@ func (s *Store) Move(ctx context.Context, id core.WaiterID, account string) erro
 	defer s.mu.Unlock()
 	s.tick()
 	if w := s.waiters[id]; w != nil {
-		s.change(w.account, 0, -1)
+		s.await(w.account, -1)
 		w.account = s.named(account)
-		s.change(w.account, 0, 1)
+		s.await(w.account, 1)
 	}
 	return nil
 }
@@ -75,6 +94,6 @@ func (s *Store) Leave(ctx context.Context, id core.WaiterID) error {
 func (s *Store) dismiss(w *waiter) {
 	s.waitOrder.remove(w.place)
 	delete(s.waiters, w.id)
-	s.change(w.account, 0, -1)
+	s.await(w.account, -1)
 	s.charge(w.tenant, 0, -1)
 }

@@ -12,6 +12,7 @@ func lineChecks() []Check {
 		{"line/caps", checkLineCaps},
 		{"line/move", checkMove},
 		{"line/leave", checkLeave},
+		{"line/without_an_account", checkNoAccount},
 		{"line/waiters_end_by_themselves", checkWaiterEnds},
 	}
 }
@@ -104,6 +105,27 @@ func checkLineCaps(t TB, h *Harness) {
 	if u := r.usage("u"); u.TenantWaiting != 1 || u.Waiting != 3 {
 		r.Errorf("usage is %+v", u)
 	}
+}
+
+func checkNoAccount(t TB, h *Harness) {
+	r := newRig(t, h, 1)
+	w, other := r.waiter(0), r.waiter(0)
+	w.Account, w.AccountCap, w.TenantCap = "", 1, 2
+	r.wantJoin(w, core.JoinedLine, 0)
+	r.wantJoin(w, core.JoinedLine, 0)
+	other.Account, other.AccountCap, other.TenantCap = "", 1, 2
+	r.wantJoin(other, core.JoinedLine, 0)
+	third := *other
+	third.ID = r.fresh()
+	r.wantJoin(&third, core.JoinTenantFull, 0)
+	if u := r.usage("t"); u.TenantWaiting != 2 || r.loads()[0].Waiting != 0 {
+		r.Errorf("usage is %+v, load %+v", u, r.loads()[0])
+	}
+	r.must(r.Move(r.ctx, w.ID, "a"))
+	r.must(r.Leave(r.ctx, other.ID))
+	r.wantWaiting(1)
+	r.must(r.Leave(r.ctx, w.ID))
+	r.wantWaiting(0)
 }
 
 func checkMove(t TB, h *Harness) {

@@ -132,8 +132,8 @@ type Tenants struct {
 
 // TenantLimit bounds one tenant.
 type TenantLimit struct {
-	// The most slots held at a time. Default 0; 0 is no bound.
+	// The most slots held at a time; who asks for more stands in line for one of the tenant's own. Default 0; 0 is no bound.
 	MaxLeases int `yaml:"max_leases" min:"0" max:"2147483647"`
-	// The most requests in line at a time. Default 0; 0 is no bound.
+	// The most requests in line at a time. Default 0; 0 is no bound, but wait.fallback.max_waiting while the tenant holds max_leases.
 	MaxWaiting int `yaml:"max_waiting" min:"0" max:"2147483647"`
 }

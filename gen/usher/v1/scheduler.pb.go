@@ -161,7 +161,8 @@ const (
 	RefusalReason_REFUSAL_REASON_QUEUE_FULL RefusalReason = 4
 	// Stood in line until the time was over.
 	RefusalReason_REFUSAL_REASON_WAIT_TIMEOUT RefusalReason = 5
-	// The tenant holds, or waits for, as many slots as it may.
+	// The tenant holds, or waits for, as many slots as it may. With wait, a tenant that holds as many as it may stands in
+	// line for a slot of its own, and this is the answer when none of them came free in time.
 	RefusalReason_REFUSAL_REASON_TENANT_LIMIT RefusalReason = 6
 )
 
@@ -247,7 +248,7 @@ type SelectRequest struct {
 	// wait plan, a refusal or an expired lease the id may be used again. Of Selects of one id that stand in line a grant
 	// answers all, and a release ends all.
 	RequestId string `protobuf:"bytes,12,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// How long to stand in line when all is full, at most 1 h; unset or 0 means not at all. Bounded by the wait plan and by
+	// How long to stand in line when all is full, or the tenant holds as many slots as it may, at most 1 h; unset or 0 means not at all. Bounded by the wait plan and by
 	// the call's deadline less a margin in which the answer still arrives (a tenth of the rest, 5 ms to 250 ms).
 	// Excludes dry_run.
 	Wait *durationpb.Duration `protobuf:"bytes,13,opt,name=wait,proto3" json:"wait,omitempty"`

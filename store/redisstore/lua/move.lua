@@ -1,7 +1,7 @@
 -- Counts waiter ARGV[6] on account ARGV[7]; one that is not known is left alone. Answers the time. Idempotent.
 local s = call('HGET', P .. 'w', ARGV[6])
 if s then
-  local i, rest = string.match(s, '^(%d+)( .*)$')
+  local i, rest = string.match(s, '^(%-?%d+)( .*)$')
   local to = named(ARGV[7])
   count(tonumber(i), 0, -1, 0)
   count(to, 0, 1, 0)

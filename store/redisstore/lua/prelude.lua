@@ -29,7 +29,9 @@ local loads = call('GET', P .. 'L') or ''
 local accounts, changed = {}, {}
 local freed, signals = {}, {}
 
+-- account gives the loads of a place; -1 is no account.
 local function account(i)
+  if i < 0 then return nil end
   local a = accounts[i]
   if a then return a end
   local from = HEAD + i * WIDTH
@@ -160,7 +162,7 @@ local function leave(id)
   call('ZREM', P .. 'x', '!' .. id)
   if not s then return end
   call('HDEL', P .. 'w', id)
-  local i, keeper, t = string.match(s, '^(%d+) (%S+) (.*)$')
+  local i, keeper, t = string.match(s, '^(%-?%d+) (%S+) (.*)$')
   count(tonumber(i), 0, -1, 0)
   tenant('tw', t, -1)
   if call('HINCRBY', P .. 'wr', keeper, -1) <= 0 then

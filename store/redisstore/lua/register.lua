@@ -12,7 +12,7 @@ if loads == '' then
     local l = read(s)
     count(l.i, 1, 0, has(l.flags, 'p') and 1 or 0)
   end
-  for _, s in ipairs(call('HVALS', P .. 'w')) do count(tonumber(string.match(s, '^(%d+)')), 0, 1, 0) end
+  for _, s in ipairs(call('HVALS', P .. 'w')) do count(tonumber(string.match(s, '^(%-?%d+)')), 0, 1, 0) end
 end
 due(STEP)
 local out = { int(now), string.sub(loads, 1, HEAD) }

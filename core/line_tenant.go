@@ -1,0 +1,99 @@
+package core
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"usher.internal/core/decide"
+)
+
+// cappedMost bounds how many parked tenants one slow look asks for.
+const cappedMost = 64
+
+// cap parks a tenant that holds as many slots as it may. mu is held.
+func (l *line) cap(tenant string) {
+	l.capped[tenant] = 0
+	l.queue.Park(tenant)
+}
+
+// uncap lets a capped tenant, which gave a slot back, take one. mu is held.
+func (l *line) uncap(tenant string) {
+	if free, capped := l.capped[tenant]; capped {
+		l.capped[tenant] = free + 1
+		l.queue.Unpark(tenant)
+	}
+}
+
+// took counts a slot that a tenant took, by whatever Select. mu is held.
+func (l *line) took(tenant string) {
+	free, capped := l.capped[tenant]
+	if !capped || free == 0 {
+		return
+	}
+	if l.capped[tenant] = free - 1; free == 1 {
+		l.queue.Park(tenant)
+	}
+}
+
+// serveTenant lets a tenant that was capped and may have a slot again look for one anywhere: what has room for it, nobody
+// else waits for. mu is held.
+func (l *line) serveTenant(tenant string, why WakeReason) {
+	for l.capped[tenant] > 0 {
+		served := false
+		for _, w := range l.queue.Firsts(tenant) {
+			if served = l.try(w.Value, why); served || l.queue.Parked(tenant) {
+				break
+			}
+		}
+		if !served {
+			return
+		}
+	}
+}
+
+// overCap tells that the Select took nothing since its tenant holds as many slots as it may.
+func (r *run) overCap() bool {
+	return r.answer.Refusal != nil && r.answer.Refusal.Reason == RefusedTenantLimit
+}
+
+// stays has a waiter that waited for its tenant alone wait for what is full. mu is held.
+func (l *line) stays(w *waiter) {
+	plan := w.run.answer.WaitPlan
+	if plan == nil || w.account != "" || l.s.store.Move(context.Background(), w.id, plan.Account.ID) != nil {
+		return
+	}
+	if w.account = plan.Account.ID; w.run.decision.Layer != decide.LayerLoadBalance {
+		w.layer = w.run.decision.Layer
+		l.queue.Leave(&w.Waiter)
+		l.enter(w, w.account)
+	}
+}
+
+// lookForCapped asks for some of the parked tenants whether they may have a slot again, each time for others. mu is held.
+func (l *line) lookForCapped() {
+	if len(l.capped) == 0 {
+		return
+	}
+	names := slices.Sorted(maps.Keys(l.capped))
+	from, _ := slices.BinarySearch(names, l.lookedFor)
+	for i := range min(len(names), cappedMost) {
+		name := names[(from+i)%len(names)]
+		if l.queue.Parked(name) {
+			l.uncap(name)
+			l.serveTenant(name, WokenByPoll)
+		}
+	}
+	l.lookedFor = names[(from+min(len(names), cappedMost))%len(names)]
+}
+
+// uncapAll forgets who was capped: the limits may be others now. mu is held.
+func (l *line) uncapAll(why WakeReason) {
+	names := slices.Sorted(maps.Keys(l.capped))
+	for _, name := range names {
+		l.uncap(name)
+	}
+	for _, name := range names {
+		l.serveTenant(name, why)
+	}
+}
