@@ -8,8 +8,10 @@ import (
 const (
 	// slowLook is how often the line is looked over besides what is signaled, so that a lost signal can hang nobody.
 	slowLook = time.Second
-	// leastPause is between two sweeps that an end of a lease asks for: the store's clock may be behind this one.
+	// The pause between two sweeps that an end of a lease asks for doubles within these bounds while that end does not
+	// come: the store's clock may be behind this one.
 	leastPause = 2 * time.Millisecond
+	mostPause  = 128 * time.Millisecond
 )
 
 // attend serves the line on what nobody on this replica says: the ends of leases and of accounts' deadlines, each at its time;
@@ -52,7 +54,8 @@ type attendant struct {
 	stop  func()
 	// at is what the timer is set for, zero while it is not set; look is when the line is looked over, zero while nobody waits.
 	at, look time.Time
-	swept    time.Time
+	// sweepAt is the line's, as it was when the timer fired last.
+	sweepAt time.Time
 }
 
 // arm sets the timer, where that has to change.
@@ -68,9 +71,8 @@ func (a *attendant) arm() {
 			at = alarm
 		}
 		if end, ok := a.ends.first(a.s.started); ok && end.Before(at) {
-			at = end
-			if least := a.swept.Add(leastPause); at.Before(least) {
-				at = least
+			if at = end; at.Before(a.sweepAt) {
+				at = a.sweepAt
 			}
 		}
 	} else {
@@ -91,13 +93,10 @@ func (a *attendant) due(ctx context.Context) {
 	a.stop()
 	a.fired, a.stop = nil, func() {}
 	now := a.s.clock.Now()
-	if a.ends.due(a.s.started, now) {
-		a.swept = now
-		// The sweep that comes by itself tells of an error.
-		_ = a.s.sweepOnce(ctx)
-	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.sweepDue(ctx, now)
+	a.sweepAt = a.line.sweepAt
 	a.ring(now)
 	if !a.look.IsZero() && !now.Before(a.look) {
 		a.look = now.Add(slowLook)
@@ -111,10 +110,23 @@ func (l *line) catchUp(ctx context.Context) {
 		return
 	}
 	now := l.s.clock.Now()
-	if l.ends.due(l.s.started, now) {
-		_ = l.s.sweepLocked(context.WithoutCancel(ctx))
-	}
+	l.sweepDue(context.WithoutCancel(ctx), now)
 	l.ring(now)
+}
+
+// sweepDue ends the leases that are over, and hands on what that frees, if the first of them should be. mu is held.
+func (l *line) sweepDue(ctx context.Context, now time.Time) {
+	if !l.ends.due(l.s.started, now) || now.Before(l.sweepAt) {
+		return
+	}
+	// The sweep that comes by itself tells of an error.
+	_ = l.s.sweepLocked(ctx)
+	pause := leastPause
+	if l.ends.due(l.s.started, now) {
+		pause = min(max(2*l.sweepPause, leastPause), mostPause)
+	}
+	l.sweepPause = pause
+	l.sweepAt = now.Add(l.sweepPause)
 }
 
 // ring serves the accounts of which a deadline is over. mu is held.

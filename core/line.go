@@ -38,6 +38,9 @@ type line struct {
 	// alarms are the deadlines of accounts, ends the first end of a lease.
 	alarms alarms
 	ends   nextEnd
+	// sweepAt is when the next sweep may come that an end of a lease asks for, sweepPause what lay before it.
+	sweepAt    time.Time
+	sweepPause time.Duration
 	// kick tells the attendant that somebody waits, or for what it is to wake sooner.
 	kick chan struct{}
 }
@@ -214,21 +217,15 @@ func (l *line) fits(account int32, w *waiter) bool {
 // the same is passed over without a try. It is true when the line has changed.
 func (l *line) serveOther(account int32, why WakeReason) bool {
 	changed := false
-	unfit := map[class]bool{}
-	l.queue.Each(account, func(w *queue.Waiter[*waiter]) bool {
-		waits := w.Value
-		if unfit[waits.class] {
-			return true
+	l.queue.Walk(account, func(w *queue.Waiter[*waiter]) queue.Step {
+		waits, key, tenant := w.Value, w.Value.class, w.Value.run.req.Tenant
+		if l.fits(account, waits) {
+			changed = l.try(waits, why) || l.queue.Parked(tenant) || waits.class != key
 		}
-		if !l.fits(account, waits) {
-			unfit[waits.class] = true
-			return true
+		if changed {
+			return queue.Stop
 		}
-		tenant := waits.run.req.Tenant
-		unfit[waits.class] = true
-		key := waits.class
-		changed = l.try(waits, why) || l.queue.Parked(tenant) || waits.class != key
-		return !changed
+		return queue.SkipClass
 	})
 	return changed
 }

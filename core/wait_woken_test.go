@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -194,4 +195,44 @@ func TestBoundWaiterIsLetGo(t *testing.T) {
 			})
 		})
 	}
+}
+
+// slowClock makes the store's ends come later than core's clock says.
+type slowClock struct {
+	core.Store
+	behind time.Duration
+	sweeps atomic.Int64
+}
+
+// Sweep hears of the time late.
+func (s *slowClock) Sweep(ctx context.Context, limit int) (core.Swept, error) {
+	s.sweeps.Add(1)
+	out, err := s.Store.Sweep(ctx, limit)
+	if !out.Next.IsZero() {
+		out.Next = out.Next.Add(-s.behind)
+	}
+	return out, err
+}
+
+// TestStoreWithALateClock: an end that does not come when it should is asked for ever more seldom, and found soon after it came.
+func TestStoreWithALateClock(t *testing.T) {
+	late := &slowClock{behind: 5 * time.Second}
+	withOwners(t, plain(1, 1), func(h *house) {
+		req := mainRequest
+		req.LeaseTTL = 20 * time.Second
+		h.take(req)
+		later(time.Second) // the sweep that comes by itself says when the next end is, too early
+		late.sweeps.Store(0)
+		req.Wait = time.Minute
+		line := h.take(req).Line
+		if line.Woken != core.WokenByExpiry || line.Time < 19*time.Second || line.Time > 19*time.Second+128*time.Millisecond {
+			t.Errorf("stood in line as %+v", line)
+		}
+		if n := late.sweeps.Load(); n > 19+6+5*1000/128+2 {
+			t.Errorf("%d sweeps", n)
+		}
+	}, over(func(s core.Store) core.Store {
+		late.Store = s
+		return late
+	}))
 }

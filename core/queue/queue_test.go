@@ -169,6 +169,24 @@ func TestEachSkips(t *testing.T) {
 	expect(t, l, seen, "d")
 }
 
+func TestWalkSkipsClasses(t *testing.T) {
+	l := queue.New[string, string](0)
+	for n := range 50 {
+		for _, class := range []string{"x", "y", "z"} {
+			join(l, class, ticket{Class: class, Tenant: fmt.Sprint(n % 5), Accounts: []int32{1}})
+		}
+	}
+	var seen []string
+	l.Walk(1, func(w *waiter) queue.Step {
+		seen = append(seen, w.Value)
+		if w.Value == "y" && len(seen) < 5 {
+			return queue.On
+		}
+		return queue.SkipClass
+	})
+	expect(t, l, seen, "x", "y", "z", "y", "y")
+}
+
 func TestEachCorrectsWhatItMeets(t *testing.T) {
 	l := queue.New[string, string](0)
 	for n := range 100 {

@@ -1,5 +1,7 @@
 package queue
 
+import "slices"
+
 // Each gives the waiters whom the account fits, in fairness order, until yield says false.
 // It takes nobody out: the order is as of now, so all of a tenant's waiters come before
 // those of the tenant whose turn is next. The first is Next's. It costs a step for each
@@ -8,6 +10,29 @@ package queue
 // A call of yield that changes the line, or that calls Next, should be the last: it may
 // end the walk whatever it says.
 func (l *Line[K, T]) Each(account int32, yield func(*Waiter[T]) bool) {
+	l.Walk(account, func(w *Waiter[T]) Step {
+		if yield(w) {
+			return On
+		}
+		return Stop
+	})
+}
+
+// Step is how a walk goes on.
+type Step uint8
+
+const (
+	// Stop means: it ends.
+	Stop Step = iota
+	// On means: to the next waiter.
+	On
+	// SkipClass means: to the next waiter of another class; those behind in this one cost nothing.
+	SkipClass
+)
+
+// Walk is Each for a yield that can leave whole classes out.
+func (l *Line[K, T]) Walk(account int32, yield func(*Waiter[T]) Step) {
+	var skipped []*class[T]
 	// A walk inside of yield finds no memory to use again and makes its own.
 	walk := l.spare.walk
 	l.spare.walk.steps, l.spare.walk.outdated = nil, nil
@@ -18,14 +43,24 @@ func (l *Line[K, T]) Each(account int32, yield func(*Waiter[T]) bool) {
 	}
 	for began := l.changes; len(walk.steps) > 0 && began == l.changes; {
 		s := walk.pop()
-		if s.waiter == nil {
+		switch of := s.classOf(); {
+		case slices.Contains(skipped, of):
+			continue
+		case s.waiter == nil:
 			walk.open(s)
 			continue
+		default:
+			step := yield(s.waiter)
+			if step == SkipClass {
+				skipped = append(skipped, of)
+				continue
+			}
+			if step == On {
+				walk.follow(s.turn, s.waiter.next)
+				continue
+			}
 		}
-		if !yield(s.waiter) {
-			break
-		}
-		walk.follow(s.turn, s.waiter.next)
+		break
 	}
 	for _, n := range walk.outdated {
 		// yield may have taken the lane's last waiter.
@@ -53,6 +88,13 @@ type step[T any] struct {
 	waiter             *Waiter[T]
 	class              *class[T]
 	at                 int // of the lane in the class's heap
+}
+
+func (s *step[T]) classOf() *class[T] {
+	if s.waiter != nil {
+		return s.waiter.lane.class
+	}
+	return s.class
 }
 
 func (s *step[T]) before(o *step[T]) bool {
