@@ -34,6 +34,8 @@ type reply struct {
 	rows  []rueidis.RedisMessage
 	// now is the server's time, in microseconds.
 	now int64
+	// loads are those of an answer of ops, where they were wanted.
+	loads string
 	// at is the place of the next.
 	at  int
 	err error
@@ -114,9 +116,12 @@ func (s *Store) call(ctx context.Context, script *rueidis.Lua, build func(t *tab
 	return nil, outage(ctx, errors.New("the server's memory goes on changing"))
 }
 
+// scriptArgs is how many arguments every script takes.
+const scriptArgs = 5
+
 // head gives the arguments that every script takes.
 func (s *Store) head(epoch string) []string {
-	args := make([]string, 5, 24)
+	args := make([]string, scriptArgs, 24)
 	if s.opts.fakeNow != nil {
 		args[0] = micros(s.opts.fakeNow())
 	}

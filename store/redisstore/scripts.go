@@ -14,9 +14,9 @@ var luaFiles embed.FS
 
 // scripts are what the server runs. Each is the prelude, what its body stands on, and the body.
 type scripts struct {
-	takeBound, takeFirst, settle, renew, adopt, end, leasesOf, sweep *rueidis.Lua
-	join, move, leave, cool, warm, cooling, push, pushed             *rueidis.Lua
-	register, loads, names, usage, secret, beat                      *rueidis.Lua
+	ops, renew, adopt, end, leasesOf, sweep              *rueidis.Lua
+	join, move, leave, cool, warm, cooling, push, pushed *rueidis.Lua
+	register, loads, names, usage, secret, beat          *rueidis.Lua
 }
 
 func newScripts() (*scripts, error) {
@@ -35,8 +35,7 @@ func newScripts() (*scripts, error) {
 	}
 	guarded := func(files ...string) *rueidis.Lua { return bare(append([]string{"guard"}, files...)...) }
 	return &scripts{
-		takeBound: guarded("seen", "take_bound"), takeFirst: guarded("seen", "take_first"), settle: guarded("settle"),
-		renew: guarded("lives", "renew"), adopt: guarded("lives", "adopt"), end: guarded("end"),
+		ops: guarded("takes", "settle", "ops"), renew: guarded("lives", "renew"), adopt: guarded("lives", "adopt"), end: guarded("end"),
 		leasesOf: guarded("leases_of"), sweep: guarded("sweep"),
 		join: guarded("join"), move: guarded("move"), leave: guarded("leave"),
 		cool: guarded("cool"), warm: guarded("warm"), cooling: guarded("cooling"),

@@ -19,16 +19,13 @@ func (s *Store) Settle(ctx context.Context, events []core.Settlement, results []
 	if n == 0 {
 		return ctx.Err()
 	}
-	r, err := s.call(ctx, s.scripts.settle, func(_ *table, args []string) []string {
-		for i := range n {
-			args = appendEvent(args, &events[i])
-		}
-		return args
+	replies, err := s.do(ctx, n, false, func(_ *table, i int, args []string) []string {
+		return appendEvent(append(args, "S"), &events[i])
 	})
 	if err != nil {
 		return err
 	}
-	for i := range n {
+	for i, r := range replies {
 		status, place := r.text(), r.number()
 		sampled, bound := r.number() == 1, r.number() == 1
 		account, err := s.accountAt(ctx, place)
@@ -39,8 +36,11 @@ func (s *Store) Settle(ctx context.Context, events []core.Settlement, results []
 			account = unknownAccount(status, &events[i])
 		}
 		results[i] = core.Settled{Status: settled(r, status), Account: account, SampleCounts: sampled, Bound: bound}
+		if err := r.failure(ctx); err != nil {
+			return err
+		}
 	}
-	return r.failure(ctx)
+	return nil
 }
 
 // unknownAccount names the account of a lease that the server does not know, as its token does.

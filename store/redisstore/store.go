@@ -79,8 +79,11 @@ type Store struct {
 	// listening is closed once signals were subscribed to.
 	listening chan struct{}
 
-	hub     *signal.Hub
-	lost    lostTakes
+	hub  *signal.Hub
+	ops  ops
+	lost lostTakes
+	// life ends with the store.
+	life    context.Context
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
@@ -108,7 +111,7 @@ func New(opts Options) (*Store, error) {
 	s.lost.wake = make(chan struct{}, 1)
 	s.table.Store(&table{epoch: noEpoch})
 	ctx, stop := context.WithCancel(context.Background())
-	s.stop = stop
+	s.life, s.stop = ctx, stop
 	s.running.Go(func() { s.conn.run(ctx) })
 	s.running.Go(func() { s.onceUp(ctx, s.listen) })
 	s.running.Go(func() { s.onceUp(ctx, s.live) })

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/redis/rueidis"
-
 	"usher.internal/core"
 	"usher.internal/core/decide"
 )
@@ -29,29 +27,31 @@ func (s *Store) take(grant *core.Grant) take {
 	return t
 }
 
-// head appends what seen.lua takes, the lease's life and the tenant's cap.
-func (t *take) head(args []string) []string {
+// head appends the kind, and what both kinds of take begin with.
+func (t *take) head(kind string, args []string) []string {
+	g := t.grant
 	return append(
-		args, key(t.grant.ID), requestKey(t.grant.Request), micros(t.bound.Add(time.Duration(t.skew.Load()))),
-		life(t.grant.TTL), strconv.Itoa(max(t.grant.TenantCap, 0)),
+		args, kind, key(g.ID), requestKey(g.Request), micros(t.bound.Add(time.Duration(t.skew.Load()))),
+		life(g.TTL), strconv.Itoa(max(g.TenantCap, 0)),
+		g.Tenant, g.Owner.Name, g.Owner.Incarnation, rest(g.Decision, g.Group, g.Model),
 	)
 }
 
-// names appends what the lease's record keeps.
-func (t *take) names(args []string) []string {
-	g := t.grant
-	return append(args, g.Tenant, g.Owner.Name, g.Owner.Incarnation, rest(g.Decision, g.Group, g.Model))
-}
-
-// call runs the take's script. One whose answer does not come leaves nothing behind.
-func (t *take) call(ctx context.Context, script *rueidis.Lua, build func(*table, []string) []string) (*reply, error) {
+// do carries the take out. One whose answer does not come leaves nothing behind.
+func (t *take) do(ctx context.Context, loads bool, build func(*table, []string) []string) (*reply, error) {
 	for again := true; ; again = false {
-		r, err := t.Store.call(ctx, script, build)
+		replies, err := t.Store.do(ctx, 1, loads, func(t *table, _ int, args []string) []string { return build(t, args) })
 		if err != nil {
 			t.lost.add(lostTake{id: t.grant.ID, after: t.bound})
 			return nil, err
 		}
-		if status, _ := r.rows[r.at].ToString(); status != "late" {
+		r := replies[0]
+		switch status, _ := r.rows[0].ToString(); status {
+		case "fault":
+			r.at = 1
+			return nil, outage(ctx, errors.New(r.text()))
+		case "late":
+		default:
 			return r, nil
 		}
 		// Where there is time left here, the server's clock is not where it was thought to be, and that is known now.
@@ -68,49 +68,43 @@ func (s *Store) TakeFirst(ctx context.Context, asked *core.FirstTake) (core.Firs
 		return out, err
 	}
 	t := s.take(&asked.Grant)
-	r, err := t.call(ctx, s.scripts.takeFirst, func(table *table, args []string) []string {
+	r, err := t.do(ctx, len(asked.Ordinals) > 0, func(table *table, args []string) []string {
 		kind := "b:"
 		if asked.Substitute {
 			kind = "s:"
 		}
-		args = append(t.head(args), order(table, asked.Order), keyOrNone(asked.Session), life(asked.SessionTTL), kind)
-		return t.names(args)
+		return append(t.head("F", args), order(table, asked.Order), keyOrNone(asked.Session), life(asked.SessionTTL), kind)
 	})
 	if err != nil {
 		return out, err
 	}
-	at, status := r.now, r.text()
-	loads := ""
-	switch status {
+	switch status := r.text(); status {
 	case "took":
 		out.Status, out.Index = core.FirstTook, int(r.number())
 		if choice := nth(r.known, asked.Order, out.Index); choice >= 0 {
 			out.Index = choice
-			out.Lease = granted(&asked.Grant, r.known.id(int(r.known.place(asked.Order[choice].Ordinal))), at)
+			out.Lease = granted(&asked.Grant, r.known.id(int(r.known.place(asked.Order[choice].Ordinal))), r.now)
 		}
 	case "again", "repeated":
 		out.Status = core.FirstRepeated
 		var found record
-		if found, err = s.found(ctx, r, &asked.Grant); err == nil && status == "again" {
+		if found, err = s.found(ctx, r); err == nil && status == "again" {
 			out.Status, out.Index = core.FirstTook, found.index
 		}
-		out.Lease, loads = found.lease, r.text()
+		out.Lease = found.lease
 	case "released":
 		out.Status = core.FirstReleased
-		r.at += 2
-		loads = r.text()
 	case "tenant":
-		out.Status, loads = core.FirstTenantFull, r.text()
+		out.Status = core.FirstTenantFull
 	case "none":
-		loads = r.text()
 	default:
 		r.fail(errStatus)
 	}
 	if err == nil {
 		err = r.failure(ctx)
 	}
-	if loads != "" {
-		r.known.fill(loads, asked.Ordinals, asked.Loads)
+	if out.Status != core.FirstTook {
+		r.known.fill(r.loads, asked.Ordinals, asked.Loads)
 	}
 	return out, err
 }
@@ -150,12 +144,9 @@ func nth(t *table, choices []core.Choice, n int) int {
 }
 
 // found reads the lease that was granted before, from record and id.
-func (s *Store) found(ctx context.Context, r *reply, g *core.Grant) (record, error) {
-	text, id := r.text(), r.text()
-	if id == "" {
-		id = key(g.ID)
-	}
-	return s.read(ctx, id, text)
+func (s *Store) found(ctx context.Context, r *reply) (record, error) {
+	text := r.text()
+	return s.read(ctx, r.text(), text)
 }
 
 // read reads a record with its account.
@@ -175,13 +166,12 @@ func (s *Store) TakeBound(ctx context.Context, asked *core.BoundTake) (core.Boun
 		return out, err
 	}
 	t := s.take(&asked.Grant)
-	r, err := t.call(ctx, s.scripts.takeBound, func(table *table, args []string) []string {
+	r, err := t.do(ctx, true, func(table *table, args []string) []string {
 		known, others := fates(table, asked)
-		args = append(
-			t.head(args), known, others, keyOrNone(asked.Response), life(asked.ResponseTTL),
+		return append(
+			t.head("B", args), known, others, keyOrNone(asked.Response), life(asked.ResponseTTL),
 			keyOrNone(asked.Session), life(asked.SessionTTL), options(asked),
 		)
-		return t.names(args)
 	})
 	if err != nil {
 		return out, err
@@ -198,7 +188,7 @@ func options(asked *core.BoundTake) string {
 	for _, o := range [...]struct {
 		set bool
 		as  byte
-	}{{asked.DryRun, 'd'}, {asked.AlwaysLoads, 'l'}, {asked.SpillSession, 's'}, {asked.ResponseAlone, 'r'}} {
+	}{{asked.DryRun, 'd'}, {asked.SpillSession, 's'}, {asked.ResponseAlone, 'r'}} {
 		if o.set {
 			b.WriteByte(o.as)
 		}
@@ -212,37 +202,29 @@ type boundReply struct {
 	*reply
 	asked *core.BoundTake
 	out   *core.BoundTaken
-	place int64 // that took or is full
 }
 
 func (b *boundReply) read(ctx context.Context) error {
-	at, status := b.now, b.text()
-	loads := ""
-	switch status {
+	switch status := b.text(); status {
 	case "again", "repeated":
-		found, err := b.found(ctx, b.reply, &b.asked.Grant)
+		found, err := b.found(ctx, b.reply)
 		if err != nil {
 			return err
 		}
 		b.again(status, &found)
-		loads = b.text()
 	case "released":
 		b.out.Status = core.BoundReleased
-		b.at += 2
-		loads = b.text()
-	case "none", "full", "took", "tenant":
-		if err := b.took(ctx, at, status); err != nil {
+	case "tenant":
+		b.out.Status = core.BoundTenantFull
+	case "none", "full", "took":
+		if err := b.took(ctx, status); err != nil {
 			return err
-		}
-		loads = b.text()
-		if b.out.Status == core.BoundFull {
-			b.out.Waiting = b.known.waiting(loads, b.place)
 		}
 	default:
 		b.fail(errStatus)
 	}
-	if loads != "" {
-		b.known.fill(loads, b.asked.Ordinals, b.asked.Loads)
+	if b.out.Status != core.BoundTook || b.asked.AlwaysLoads {
+		b.known.fill(b.loads, b.asked.Ordinals, b.asked.Loads)
 	}
 	return nil
 }
@@ -263,9 +245,8 @@ func (b *boundReply) again(status string, found *record) {
 }
 
 // took reads what the bindings led to.
-func (b *boundReply) took(ctx context.Context, at int64, status string) error {
+func (b *boundReply) took(ctx context.Context, status string) error {
 	layer, place := b.number(), b.number()
-	b.place = place
 	response, session, substitute := b.text(), b.text(), b.text()
 	var account string
 	for _, step := range []func() error{
@@ -287,14 +268,12 @@ func (b *boundReply) took(ctx context.Context, at int64, status string) error {
 		}
 	}
 	switch status {
-	case "tenant":
-		b.out.Status = core.BoundTenantFull
 	case "took":
 		b.out.Status, b.out.Layer = core.BoundTook, layers[layer]
-		b.out.Lease = granted(&b.asked.Grant, account, at)
+		b.out.Lease = granted(&b.asked.Grant, account, b.now)
 	case "full":
 		b.out.Status, b.out.Layer = core.BoundFull, layers[layer]
-		b.out.Lease.Account = account
+		b.out.Lease.Account, b.out.Waiting = account, b.known.waiting(b.reply.loads, place)
 	}
 	return nil
 }

@@ -7,7 +7,7 @@
 local out = { int(now) }
 for n = 6, #ARGV, 9 do
   local id, granted, ttl, maxAge = ARGV[n], tonumber(ARGV[n + 2]), tonumber(ARGV[n + 3]), tonumber(ARGV[n + 4])
-  local s = call('HGET', P .. 'l', id)
+  local s, flags, cause = find(id)
   local status, ends, why
   local taken, over = 0, 0
   if s then
@@ -18,7 +18,7 @@ for n = 6, #ARGV, 9 do
     end
     status, ends, why = prolong(id, s, l, 0, maxAge)
   else
-    status, ends, why = told(id)
+    status, ends, why = told(flags, cause)
     if not status then
       ends, why = bounded(granted, now + ttl, maxAge), 0
       if granted > now + 60000000 then
@@ -30,10 +30,12 @@ for n = 6, #ARGV, 9 do
         local a = account(i)
         status, taken = 'a', 1
         over = (a.limit ~= UNLISTED and a.limit > 0 and a.use >= a.limit) and 1 or 0
-        enter(id, {
+        local l = {
           i = i, granted = granted, expires = ends, handed = 1, index = 0, flags = '-', layer = 0, keeper = replica, ttl = ttl,
           request = '-', tenant = ARGV[n + 5], owner = ARGV[n + 6], incarnation = ARGV[n + 7], rest = ARGV[n + 8],
-        })
+        }
+        write(id, l)
+        enter(id, l)
       end
     end
   end

@@ -3,7 +3,7 @@
 local out = { int(now) }
 for n = 7, #ARGV do
   local id = ARGV[n]
-  local s = call('HGET', P .. 'l', id)
+  local s = find(id)
   if s then
     finish(id, read(s), 'x', ARGV[6])
     out[#out + 1] = id

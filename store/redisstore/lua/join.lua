@@ -12,7 +12,7 @@ local status = 'joined'
 if not s then
   if cap > 0 and a and a.wait >= cap then
     status = 'account'
-  elseif tenantCap > 0 and held('w', 'tw', name) >= tenantCap then
+  elseif tenantCap > 0 and held(call('HLEN', P .. 'w'), 'tw', name) >= tenantCap then
     status = 'tenant'
   else
     call('HSET', P .. 'w', id, int(i) .. ' ' .. replica .. ' ' .. name)

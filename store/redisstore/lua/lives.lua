@@ -20,8 +20,7 @@ local function prolong(id, s, l, ttl, maxAge)
 end
 
 -- told says what a mark tells of a lease; nil without one.
-local function told(id)
-  local flags, why = markOf(id)
+local function told(flags, why)
   if not flags then return nil end
   if has(flags, 'x') then return 'x', 0, tonumber(why) end
   return 'r', 0, 0

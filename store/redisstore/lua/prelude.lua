@@ -94,13 +94,14 @@ local function tenant(key, name, by)
   if name ~= '' and call('HINCRBY', P .. key, name, by) <= 0 then call('HDEL', P .. key, name) end
 end
 
--- held counts what a tenant has of a table; what nobody else has is the nameless tenant's.
+-- held counts what a tenant has of all; what nobody else has is the nameless tenant's.
 local function held(all, key, name)
   if name ~= '' then return tonumber(call('HGET', P .. key, name) or 0) end
-  local n = call('HLEN', P .. all)
-  for _, v in ipairs(call('HVALS', P .. key)) do n = n - v end
-  return n
+  for _, v in ipairs(call('HVALS', P .. key)) do all = all - v end
+  return all
 end
+
+local function leases() return call('ZCARD', P .. 'x') - call('HLEN', P .. 'w') end
 
 local function has(flags, flag) return string.find(flags, flag, 1, true) ~= nil end
 
@@ -118,43 +119,61 @@ local function read(s)
   }
 end
 
-local function write(id, l)
-  local s = string.format('%d %.0f %.0f %d %s %s %s %s %.0f %s %d %d %d ', l.i, l.granted, l.expires, l.handed, l.index,
+local function record(l)
+  return string.format('%d %.0f %.0f %d %s %s %s %s %.0f %s %d %d %d ', l.i, l.granted, l.expires, l.handed, l.index,
     l.flags, l.layer, l.keeper, l.ttl, l.request, #l.tenant, #l.owner, #l.incarnation) ..
     l.tenant .. l.owner .. l.incarnation .. l.rest
-  call('HSET', P .. 'l', id, s)
+end
+
+local function write(id, l)
+  local s = record(l)
+  call('SET', P .. 'l:' .. id, s)
   return s
 end
 
--- enter makes a lease count whose record is to be written.
+-- enter makes a lease count whose record is written.
 local function enter(id, l)
-  local s = write(id, l)
   call('ZADD', P .. 'x', int(l.expires), id)
   if l.request ~= '-' then call('HSET', P .. 'q', l.request, id) end
   if l.owner ~= '' then call('SADD', P .. 'o:' .. l.owner, id) end
   tenant('t', l.tenant, 1)
   count(l.i, 1, 0, has(l.flags, 'p') and 1 or 0)
-  return s
 end
 
-local function mark(kind, key, value)
-  call('SET', P .. kind .. key, value .. ' ' .. int(now + markTTL), 'PX', math.ceil(markTTL / 1000))
-end
+local markLife = math.ceil(markTTL / 1000)
+local markEnds = int(now + markTTL)
 
--- finish gives the slot back and leaves a mark. how: d it was released, x it ended by itself, w it was handed out to nobody.
+-- A mark takes the place of the lease's record: !, its flags and how it ended, why, the account, and when it is over.
+-- finish gives the slot back and leaves one. how: d it was released, x it ended by itself, w it was handed out to nobody.
 -- What frees comes first: a server out of memory lets a script go on that has begun to write.
 local function finish(id, l, how, why)
-  call('HDEL', P .. 'l', id)
   call('ZREM', P .. 'x', id)
   count(l.i, -1, 0, has(l.flags, 'p') and -1 or 0)
+  call('SET', P .. 'l:' .. id, '!' .. l.flags .. how .. ' ' .. why .. ' ' .. l.i .. ' ' .. markEnds, 'PX', markLife)
   tenant('t', l.tenant, -1)
   if l.owner ~= '' then call('SREM', P .. 'o:' .. l.owner, id) end
   if l.request ~= '-' then
     if call('HGET', P .. 'q', l.request) == id then call('HDEL', P .. 'q', l.request) end
-    if how == 'd' then mark('n:', l.request, int(l.i)) end
+    if how == 'd' then call('SET', P .. 'n:' .. l.request, l.i .. ' ' .. markEnds, 'PX', markLife) end
   end
-  mark('m:', id, l.flags .. how .. ' ' .. why .. ' ' .. int(l.i))
   freed[l.i] = how == 'x' and 'e' or 'f'
+end
+
+-- find gives the record of a lease that lives, or else what its mark tells: flags, why, account.
+local function find(id)
+  local s = call('GET', P .. 'l:' .. id)
+  if not s then return nil end
+  if string.byte(s) ~= 33 then return s end
+  local flags, why, i, ends = string.match(s, '^!(%S+) (%d+) (%-?%d+) (%d+)$')
+  if tonumber(ends) > now then return nil, flags, why, i end
+end
+
+-- released gives the account of a released request id; nil when it is not known.
+local function released(key)
+  local s = call('GET', P .. 'n:' .. key)
+  if not s then return nil end
+  local i, ends = string.match(s, '^(%-?%d+) (%d+)$')
+  if tonumber(ends) > now then return i end
 end
 
 local function leave(id)
@@ -185,28 +204,17 @@ local function due(most)
     if string.sub(id, 1, 1) == '!' then
       leave(string.sub(id, 2))
     else
-      local s = call('HGET', P .. 'l', id)
+      local s = find(id)
       if s then expire(id, s, read(s), 1) else call('ZREM', P .. 'x', id) end
     end
   end
   return #ids
 end
 
--- living gives the fields of a mark that is not over.
-local function living(kind, key, pattern)
-  local s = call('GET', P .. kind .. key)
-  if not s then return nil end
-  local a, b, c, d = string.match(s, pattern)
-  if tonumber(d or b) > now then return a, b, c end
-end
-
-local function markOf(id) return living('m:', id, '^(%S+) (%d+) (%-?%d+) (%d+)$') end
-local function markOfRequest(key) return living('n:', key, '^(%-?%d+) (%d+)$') end
-
 -- A binding, or a substitute: the account's place and when it ends.
 local function bind(kind, key, i, ttl)
   if key == '' or ttl <= 0 then return end
-  call('SET', P .. kind .. key, int(i) .. ' ' .. int(now + ttl), 'PX', math.ceil(ttl / 1000))
+  call('SET', P .. kind .. key, i .. ' ' .. int(now + ttl), 'PX', math.ceil(ttl / 1000))
 end
 
 local function bound(kind, key)

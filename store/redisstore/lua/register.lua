@@ -8,9 +8,12 @@ if loads == '' then
   -- What was counted is gone, and what it counted may not be: it is counted again.
   loads = ARGV[2] .. string.rep('000000' .. three(UNLISTED) .. '0', call('HLEN', P .. 'A'))
   call('SET', P .. 'L', loads)
-  for _, s in ipairs(call('HVALS', P .. 'l')) do
-    local l = read(s)
-    count(l.i, 1, 0, has(l.flags, 'p') and 1 or 0)
+  for _, id in ipairs(call('ZRANGE', P .. 'x', 0, -1)) do
+    local s = find(id)
+    if s then
+      local l = read(s)
+      count(l.i, 1, 0, has(l.flags, 'p') and 1 or 0)
+    end
   end
   for _, s in ipairs(call('HVALS', P .. 'w')) do count(tonumber(string.match(s, '^(%-?%d+)')), 0, 1, 0) end
 end

@@ -6,12 +6,12 @@
 local out = { int(now) }
 for n = 6, #ARGV, 4 do
   local id, granted = ARGV[n], tonumber(ARGV[n + 1])
-  local s = call('HGET', P .. 'l', id)
+  local s, flags, cause = find(id)
   local status, ends, why
   if s then
     status, ends, why = prolong(id, s, read(s), tonumber(ARGV[n + 2]), tonumber(ARGV[n + 3]))
   else
-    status, ends, why = told(id)
+    status, ends, why = told(flags, cause)
     if not status then
       local age = now - granted
       status = (granted > 0 and age < markTTL and age >= -60000000) and 'x' or 'u'

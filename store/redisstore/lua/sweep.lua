@@ -9,13 +9,21 @@ local more = #call('ZRANGEBYSCORE', P .. 'x', '-inf', int(now), 'LIMIT', 0, 1)
 local dead = {}
 for _, r in ipairs(call('ZRANGEBYSCORE', P .. 'r', '-inf', int(now))) do dead[r] = true end
 if next(dead) then
-  local step = call('HSCAN', P .. 'l', call('GET', P .. 'cursor') or '0', 'COUNT', STEP)
-  for n = 1, #step[2], 2 do
-    local l = read(step[2][n + 1])
-    if dead[l.keeper] then expire(step[2][n], step[2][n + 1], l, 1) end
-  end
-  -- From one end of the leases to the other nobody died later than those who were dead at its begin.
+  -- From one end of the leases to the other: who died on the way may have leases that were passed already.
   local round = call('HGETALL', P .. 'dying')
+  if #round == 0 then
+    for r, _ in pairs(dead) do call('HSET', P .. 'dying', r, 1) end
+    round = call('HGETALL', P .. 'dying')
+  end
+  local step = call('ZSCAN', P .. 'x', call('GET', P .. 'cursor') or '0', 'COUNT', STEP)
+  for n = 1, #step[2], 2 do
+    local id = step[2][n]
+    local s = string.byte(id) ~= 33 and find(id)
+    if s then
+      local l = read(s)
+      if dead[l.keeper] then expire(id, s, l, 1) end
+    end
+  end
   if step[1] == '0' then
     for n = 1, #round, 2 do
       if dead[round[n]] then call('ZREM', P .. 'r', round[n]) end
@@ -23,7 +31,6 @@ if next(dead) then
     call('DEL', P .. 'cursor', P .. 'dying')
     more = call('ZCOUNT', P .. 'r', '-inf', int(now))
   else
-    if #round == 0 then for r, _ in pairs(dead) do call('HSET', P .. 'dying', r, 1) end end
     call('SET', P .. 'cursor', step[1])
     more = 1
   end

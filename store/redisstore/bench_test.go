@@ -1,0 +1,143 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"usher.internal/core"
+	"usher.internal/core/decide"
+	"usher.internal/core/pool"
+	"usher.internal/store/storetest/redistest"
+)
+
+// What the floor does is what any lease on Redis must: throw out what is over, count, and add; and remove.
+const (
+	floorAcquire = `
+local t = redis.call('TIME')
+local now = t[1] * 1000000 + t[2]
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
+redis.call('ZADD', KEYS[1], now + 60000000, ARGV[1])
+return 1`
+	floorRelease = `return redis.call('ZREM', KEYS[1], ARGV[1])`
+)
+
+// callers is how many gateways' requests are under way at once.
+const callers = 64
+
+// BenchmarkPair is a Select and its report on a real server, beside the floor: a raw acquire and release through the same client.
+func BenchmarkPair(b *testing.B) {
+	if !redistest.Available() {
+		b.Fatal("a redis-server is needed")
+	}
+	server := redistest.Single(b)
+	address := "unix://" + server.Socket()
+	for _, n := range []int{10, 100, 1000} {
+		b.Run(fmt.Sprintf("accounts=%d/floor", n), func(b *testing.B) {
+			defer serverTime(b, server)()
+			benchFloor(b, address, n)
+		})
+		for _, layer := range []string{"session", "balance"} {
+			b.Run(fmt.Sprintf("accounts=%d/%s", n, layer), func(b *testing.B) {
+				defer serverTime(b, server)()
+				benchPair(b, address, layer, n)
+			})
+		}
+	}
+}
+
+// parallel runs pairs by so many callers.
+func parallel(b *testing.B, pair func(caller int) error) {
+	var next atomic.Int64
+	b.SetParallelism(callers / 2) // two for each core of the machine that the figures are of
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		caller := int(next.Add(1))
+		for pb.Next() {
+			if err := pair(caller); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+}
+
+func benchFloor(b *testing.B, address string, n int) {
+	c := open(b, Options{Server: single(address), Namespace: "floor"})
+	client, err := c.conn.get()
+	if err != nil {
+		b.Fatal(err)
+	}
+	acquire, release := rueidis.NewLuaScript(floorAcquire), rueidis.NewLuaScript(floorRelease)
+	var ids atomic.Int64
+	parallel(b, func(caller int) error {
+		keys := []string{"floor:{x}:" + strconv.Itoa(caller%n)}
+		id := strconv.FormatInt(ids.Add(1), 10)
+		if err := acquire.Exec(context.Background(), client, keys, []string{id, "1000"}).Error(); err != nil {
+			return err
+		}
+		return release.Exec(context.Background(), client, keys, []string{id}).Error()
+	})
+}
+
+func benchPair(b *testing.B, address, layer string, n int) {
+	s := scheduler(b, open(b, Options{Server: single(address), Namespace: b.Name(), Budget: 2 * time.Second}), n)
+	parallel(b, func(caller int) error {
+		req := core.Request{Group: "main"}
+		if layer == "session" {
+			req.SessionHash = "s" + strconv.Itoa(caller)
+		}
+		answer, err := s.Select(context.Background(), &req)
+		if err != nil {
+			return err
+		}
+		if answer.Selection == nil {
+			return fmt.Errorf("nothing selected: %+v", answer)
+		}
+		event := core.Event{Kind: core.EventFinished, Token: answer.Selection.Token, Outcome: core.OutcomeSuccess}
+		_, err = s.Report(context.Background(), []core.Event{event})
+		return err
+	})
+}
+
+// scheduler gives a scheduler over n accounts on the store.
+func scheduler(tb testing.TB, store core.Store, n int) *core.Scheduler {
+	tb.Helper()
+	s, err := core.New(context.Background(), core.Options{Store: store, Entropy: rand.Uint64})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := s.Close(context.Background()); err != nil {
+			tb.Error(err)
+		}
+	})
+	accounts := make([]pool.Account, n)
+	for i := range accounts {
+		accounts[i] = pool.Account{ID: strconv.Itoa(i + 1), Priority: i % 5, MaxConcurrency: 64, Groups: []string{"main"}}
+	}
+	if err := s.Apply(context.Background(), accounts, decide.Recommended()); err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}
+
+// serverTime reports how much of the server's time a pair took.
+func serverTime(b *testing.B, server *redistest.Server) (report func()) {
+	b.Helper()
+	used := func() float64 {
+		user, _ := strconv.ParseFloat(server.Info("used_cpu_user"), 64)
+		system, _ := strconv.ParseFloat(server.Info("used_cpu_sys"), 64)
+		return user + system
+	}
+	before := used()
+	return func() { b.ReportMetric((used()-before)*1e6/float64(b.N), "server-µs/op") }
+}
