@@ -16,7 +16,9 @@ func plainModel(upstream string) string { return strings.TrimSpace(upstream) }
 type colds struct {
 	// taught counts accounts with a Cold and accounts that back off: while it is 0, nobody looks further.
 	taught atomic.Int32
-	rows   atomic.Pointer[[]atomic.Pointer[decide.Cold]]
+	// changes counts changes of any account's Cold.
+	changes atomic.Uint64
+	rows    atomic.Pointer[[]atomic.Pointer[decide.Cold]]
 
 	// mu guards what follows, and writing to rows.
 	mu        sync.Mutex
@@ -176,6 +178,7 @@ func (c *colds) calmLocked(ordinal int32) {
 
 // changeLocked puts what change makes of an account's Cold in its place.
 func (c *colds) changeLocked(ordinal int32, change func(*decide.Cold) *decide.Cold) {
+	c.changes.Add(1)
 	var old *decide.Cold
 	rows := c.rows.Load()
 	known := rows != nil && int(ordinal) < len(*rows)

@@ -51,7 +51,7 @@ func (j *judge) Judge(layer decide.Layer, account string) decide.Fate {
 	if layer == decide.LayerResponse {
 		return j.owned(f.fate)
 	}
-	fate, escapes := j.loosen(&f)
+	fate, escapes := j.loosen(&f, j.unwell)
 	if j.escapes = escapes; escapes && f.reason == decide.None {
 		j.leaves = int32(f.account.Ordinal)
 	}
@@ -60,11 +60,31 @@ func (j *judge) Judge(layer decide.Layer, account string) decide.Fate {
 
 // Fates gives what Judge would say of each account.
 func (j *judge) Fates(accounts []string, fates []Fates) {
+	unwell := make(map[int]bool)
+	if j.world.policy.Escape.On() {
+		j.gather()
+		escapes := make([]bool, len(j.group))
+		decide.AllEscape(j.group, j.world.policy, escapes)
+		for i, ordinal := range j.view.Ordinals() {
+			unwell[int(ordinal)] = escapes[i]
+		}
+	}
 	for i, account := range accounts {
 		response, session := j.look(decide.LayerResponse, account), j.look(decide.LayerSession, account)
-		loosened, _ := j.loosen(&session)
+		loosened, _ := j.loosen(&session, func(a *pool.Account) bool { return unwell[a.Ordinal] })
 		fates[i] = Fates{Response: j.owned(response.fate), Session: loosened, Substitute: session.fate}
 	}
+}
+
+// standingFor is how long fates are taken to stand while nothing is taught: deadlines pass and statistics change.
+const standingFor = 50 * time.Millisecond
+
+// Standing names what Fates stands on. A request that excludes accounts stands alone.
+func (j *judge) Standing() (Standing, bool) {
+	if len(j.session.Excluded) > 0 {
+		return Standing{}, false
+	}
+	return Standing{view: j.view, taught: j.colds.changes.Load(), moment: j.now.UnixNano() / int64(standingFor)}, true
 }
 
 // fitness is what can be said of a bound account.
@@ -98,12 +118,12 @@ func (j *judge) owned(fate decide.Fate) decide.Fate {
 }
 
 // loosen lets a session go for a while, or for good, where the policy knows when to.
-func (j *judge) loosen(f *fitness) (fate decide.Fate, escapes bool) {
+func (j *judge) loosen(f *fitness, unwell func(*pool.Account) bool) (fate decide.Fate, escapes bool) {
 	switch {
 	case !j.world.policy.Escape.On():
 		return f.fate, false
 	case f.reason == decide.None:
-		if j.unwell(f.account) {
+		if unwell(f.account) {
 			return decide.Keep, true
 		}
 		return f.fate, false
@@ -119,14 +139,18 @@ func (j *judge) loosen(f *fitness) (fate decide.Fate, escapes bool) {
 
 // unwell tells that the account does badly against its group.
 func (j *judge) unwell(a *pool.Account) bool {
-	j.group = room(j.group, j.view.Len())
-	j.stats.gatherView(j.view, j.group, j.world.policy, j.now)
+	j.gather()
 	for i, ordinal := range j.view.Ordinals() {
 		if int(ordinal) == a.Ordinal {
 			return decide.Escapes(j.group[i], j.group, j.world.policy)
 		}
 	}
 	return false
+}
+
+func (j *judge) gather() {
+	j.group = room(j.group, j.view.Len())
+	j.stats.gatherView(j.view, j.group, j.world.policy, j.now)
 }
 
 // verdict joins what the store found with why.

@@ -16,6 +16,15 @@ type Judge interface {
 	// know it before it looks. An account that is blank stands for all that are not known. Judge, called afterwards for
 	// the bindings that were found, says the same.
 	Fates(accounts []string, fates []Fates)
+	// Standing names what Fates stands on: while it is the same so are they, for a moment or two. False when nobody else asks so.
+	Standing() (Standing, bool)
+}
+
+// Standing can be compared, and nothing else.
+type Standing struct {
+	view   *pool.View
+	taught uint64
+	moment int64
 }
 
 // Fates are those of the bindings that a take may find of an account.

@@ -21,6 +21,9 @@ func (fit) Judge(decide.Layer, string) decide.Fate { return decide.Take }
 // Fates is not asked for by a store that asks Judge.
 func (fit) Fates([]string, []core.Fates) {}
 
+// Standing is not asked for either.
+func (fit) Standing() (core.Standing, bool) { return core.Standing{}, false }
+
 func benchStore(tb testing.TB, accounts, limit int) *memstore.Store {
 	tb.Helper()
 	s, err := memstore.New(memstore.Options{Clock: core.SystemClock{}})

@@ -126,6 +126,9 @@ func (w *world) Judge(layer decide.Layer, account string) decide.Fate {
 // Fates is not asked for by a store that asks Judge.
 func (w *world) Fates([]string, []core.Fates) {}
 
+// Standing is not asked for either.
+func (w *world) Standing() (core.Standing, bool) { return core.Standing{}, false }
+
 func (w *world) step(op, arg byte) {
 	ctx := context.Background()
 	key := core.BindingKey{3, arg % 5}

@@ -131,6 +131,9 @@ func (dropper) Judge(decide.Layer, string) decide.Fate { return decide.Drop }
 // Fates is not asked for by a store that asks Judge.
 func (dropper) Fates([]string, []core.Fates) {}
 
+// Standing is not asked for either.
+func (dropper) Standing() (core.Standing, bool) { return core.Standing{}, false }
+
 // TestEndlessLives takes lives that no clock can count.
 func TestEndlessLives(t *testing.T) {
 	clock := storetest.NewClock()

@@ -98,6 +98,9 @@ func (keeper) Judge(decide.Layer, string) decide.Fate { return decide.Keep }
 // Fates is not asked for by a store that asks Judge.
 func (keeper) Fates([]string, []core.Fates) {}
 
+// Standing is not asked for either.
+func (keeper) Standing() (core.Standing, bool) { return core.Standing{}, false }
+
 func noise(seed uint64, n int) []byte {
 	data := make([]byte, n)
 	x := seed*2 + 1

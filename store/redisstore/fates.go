@@ -1,6 +1,8 @@
 package redisstore
 
 import (
+	"sync"
+
 	"usher.internal/core"
 	"usher.internal/core/decide"
 )
@@ -8,20 +10,62 @@ import (
 // codes are the numbers that scripts use for fates.
 var codes = [...]byte{decide.Keep: 0, decide.Drop: 1, decide.Take: 2, decide.Probe: 3}
 
-// fates says what the bindings that a take may find would meet: a character for each place, and one for places beyond.
-func fates(t *table, asked *core.BoundTake) (known, others string) {
+// coded is what the bindings that a take may find would meet: a character for each place, and one for places beyond.
+type coded struct {
+	table         *table
+	known, others string
+}
+
+// fatesMost bounds what is kept of what stands for the moment.
+const fatesMost = 256
+
+// fates keeps what was judged while it stands.
+type fates struct {
+	// mu guards what follows.
+	mu   sync.Mutex
+	kept map[core.Standing]coded
+}
+
+// of gives the fates that a take needs.
+func (f *fates) of(t *table, asked *core.BoundTake) (known, others string) {
 	if asked.Response == (core.BindingKey{}) && asked.Session == (core.BindingKey{}) {
 		return "", string(code(core.Fates{}))
 	}
+	standing, stands := asked.Judge.Standing()
+	if !stands {
+		c := judge(t, asked.Judge)
+		return c.known, c.others
+	}
+	f.mu.Lock()
+	c := f.kept[standing]
+	f.mu.Unlock()
+	if c.table != t {
+		c = judge(t, asked.Judge)
+		f.keep(standing, c)
+	}
+	return c.known, c.others
+}
+
+func (f *fates) keep(standing core.Standing, c coded) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.kept == nil || len(f.kept) >= fatesMost {
+		f.kept = make(map[core.Standing]coded)
+	}
+	f.kept[standing] = c
+}
+
+// judge asks for the fates of all accounts that have a place.
+func judge(t *table, by core.Judge) coded {
 	accounts := make([]string, len(t.ids)+1)
 	copy(accounts, t.ids)
 	judged := make([]core.Fates, len(accounts))
-	asked.Judge.Fates(accounts, judged)
+	by.Fates(accounts, judged)
 	b := make([]byte, len(t.ids))
 	for i := range b {
 		b[i] = code(judged[i])
 	}
-	return string(b), string(code(judged[len(t.ids)]))
+	return coded{table: t, known: string(b), others: string(code(judged[len(t.ids)]))}
 }
 
 func code(f core.Fates) byte {

@@ -79,9 +79,10 @@ type Store struct {
 	// listening is closed once signals were subscribed to.
 	listening chan struct{}
 
-	hub  *signal.Hub
-	ops  ops
-	lost lostTakes
+	hub   *signal.Hub
+	ops   ops
+	fates fates
+	lost  lostTakes
 	// life ends with the store.
 	life    context.Context
 	stop    context.CancelFunc

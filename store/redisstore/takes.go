@@ -167,7 +167,7 @@ func (s *Store) TakeBound(ctx context.Context, asked *core.BoundTake) (core.Boun
 	}
 	t := s.take(&asked.Grant)
 	r, err := t.do(ctx, true, func(table *table, args []string) []string {
-		known, others := fates(table, asked)
+		known, others := s.fates.of(table, asked)
 		return append(
 			t.head("B", args), known, others, keyOrNone(asked.Response), life(asked.ResponseTTL),
 			keyOrNone(asked.Session), life(asked.SessionTTL), options(asked),

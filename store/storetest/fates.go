@@ -86,6 +86,9 @@ func (f byLayer) Judge(layer decide.Layer, _ string) decide.Fate { return f[laye
 // Fates implements core.Judge.
 func (f byLayer) Fates(accounts []string, out []core.Fates) { judgeAll(f, accounts, out) }
 
+// Standing implements core.Judge.
+func (f byLayer) Standing() (core.Standing, bool) { return core.Standing{}, false }
+
 // judgeAll fills fates by a judge whose verdicts do not depend on each other.
 func judgeAll(j core.Judge, accounts []string, out []core.Fates) {
 	for i, account := range accounts {
@@ -162,3 +165,6 @@ func (f fates) Judge(_ decide.Layer, account string) decide.Fate {
 
 // Fates implements core.Judge.
 func (f fates) Fates(accounts []string, out []core.Fates) { judgeAll(f, accounts, out) }
+
+// Standing implements core.Judge.
+func (f fates) Standing() (core.Standing, bool) { return core.Standing{}, false }
