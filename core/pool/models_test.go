@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"maps"
 	"strings"
 	"testing"
 )
@@ -79,4 +80,20 @@ func slowMap(mapping map[string]string, model string) (string, bool) {
 		}
 	}
 	return model, strings.Compare(model, "") == 0
+}
+
+func TestMapping(t *testing.T) {
+	mapping := map[string]string{"gpt-5": "exact", "gpt-*": "short"}
+	m := NewModels(mapping)
+	got := m.Mapping()
+	if !maps.Equal(got, mapping) {
+		t.Errorf("made of %v, told %v", mapping, got)
+	}
+	got["gpt-5"] = "spoilt"
+	if up, _ := m.Map("gpt-5"); up != "exact" {
+		t.Errorf("the mapping changed with its copy: %q", up)
+	}
+	if (Models{}).Mapping() != nil {
+		t.Error("no mapping is not told as none")
+	}
 }
