@@ -49,6 +49,9 @@ type Grant struct {
 	TTL     time.Duration
 	// TenantCap is the most leases that the tenant may hold; 0 is no cap.
 	TenantCap int
+	// InLine says that who asks stands in line: of the slots that come free while somebody waits, a
+	// store that replicas share keeps newcomers away for a moment, and gives each replica its turn.
+	InLine bool
 	// NotAfter is the time after which the take must not be carried out, zero is never; a take that
 	// comes later fails with context.DeadlineExceeded.
 	NotAfter time.Time

@@ -82,11 +82,11 @@ func readRecord(id, text string) (r record, err error) {
 		}
 		return n
 	}
-	r.place, r.index = number(0), int(number(4))
-	layer := number(6)
-	tenant, owner, incarnation := int(number(10)), int(number(11)), int(number(12))
+	r.place, r.index = number(0), int(number(9))
+	layer := number(10)
+	tenant, owner, incarnation := int(number(3)), int(number(4)), int(number(5))
 	l := &r.lease
-	l.GrantedAt, l.ExpiresAt = moment(number(1)), moment(number(2))
+	l.GrantedAt, l.ExpiresAt = moment(number(6)), moment(number(7))
 	if err != nil || layer < 0 || int(layer) >= len(layers) || tenant < 0 || owner < 0 || incarnation < 0 ||
 		tenant+owner+incarnation+12 > len(rest) {
 		return r, errRecord

@@ -32,9 +32,25 @@ func (t *take) head(kind string, args []string) []string {
 	g := t.grant
 	return append(
 		args, kind, key(g.ID), requestKey(g.Request), micros(t.bound.Add(time.Duration(t.skew.Load()))),
-		life(g.TTL), strconv.Itoa(max(g.TenantCap, 0)),
-		g.Tenant, g.Owner.Name, g.Owner.Incarnation, rest(g.Decision, g.Group, g.Model),
+		life(g.TTL), strconv.Itoa(max(g.TenantCap, 0)), g.Tenant, g.Owner.Name,
+		lengths(g), g.Tenant+g.Owner.Name+g.Owner.Incarnation+rest(g.Decision, g.Group, g.Model), asker(g),
 	)
+}
+
+// lengths gives the part of a lease's record that says how long its names are.
+func lengths(g *core.Grant) string {
+	b := make([]byte, 0, 48)
+	b = append(append(b, requestKey(g.Request)...), ' ')
+	b = append(strconv.AppendInt(b, int64(len(g.Tenant)), 10), ' ')
+	b = append(strconv.AppendInt(b, int64(len(g.Owner.Name)), 10), ' ')
+	return string(strconv.AppendInt(b, int64(len(g.Owner.Incarnation)), 10))
+}
+
+func asker(g *core.Grant) string {
+	if g.InLine {
+		return "l"
+	}
+	return "n"
 }
 
 // do carries the take out. One whose answer does not come leaves nothing behind.

@@ -130,6 +130,7 @@ func checkPeer(t TB, h *Harness) {
 	peer.wantSettled(of(l, core.SettleFinished), core.EventApplied)
 	r.wantSettled(of(l, core.SettleFinished), core.EventAlreadyReleased)
 	r.wantInUse(0, 0)
+	r.advance(handover) // it is the turn of the replica where somebody waits
 	r.hold(0)
 	peer.wantSignal(signals, core.SignalFreed, "a")
 	one, err := r.Secret(r.ctx)

@@ -15,6 +15,7 @@ const (
 	sessionTTL  = 100 * time.Second
 	responseTTL = 130 * time.Second
 	instant     = time.Millisecond
+	handover    = 20 * time.Millisecond // longer than any store keeps a free slot for a replica's turn
 )
 
 // rig is a store with accounts a, b, c and so on, and the last one, "clock", that is never full.
@@ -64,7 +65,7 @@ func (r *rig) fresh() (id [16]byte) {
 func (r *rig) session() core.BindingKey   { return r.fresh() }
 func (r *rig) request() core.RequestKey   { return r.fresh() }
 func (r *rig) advance(d time.Duration)    { r.h.Advance(d) }
-func (r *rig) grant() core.Grant          { return core.Grant{ID: r.fresh(), TTL: leaseTTL} }
+func (r *rig) grant() core.Grant          { return core.Grant{ID: r.fresh(), TTL: leaseTTL, InLine: true} }
 func (r *rig) clock() int32               { return int32(len(r.ordinals) - 1) }
 func (r *rig) account(ordinal int) string { return r.roster.Accounts[ordinal].ID }
 

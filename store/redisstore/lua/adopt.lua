@@ -31,11 +31,11 @@ for n = 6, #ARGV, 9 do
         status, taken = 'a', 1
         over = (a.limit ~= UNLISTED and a.limit > 0 and a.use >= a.limit) and 1 or 0
         local l = {
-          i = i, granted = granted, expires = ends, handed = 1, index = 0, flags = '-', layer = 0, keeper = replica, ttl = ttl,
+          i = i, granted = int(granted), expires = int(ends), handed = 1, index = 0, flags = '-', layer = 0, keeper = replica, ttl = ttl,
           request = '-', tenant = ARGV[n + 5], owner = ARGV[n + 6], incarnation = ARGV[n + 7], rest = ARGV[n + 8],
         }
         write(id, l)
-        enter(id, l)
+        enter(id, i, '-', '-', l.tenant, l.owner, l.expires)
       end
     end
   end

@@ -5,7 +5,7 @@ for n = 7, #ARGV do
   local id = ARGV[n]
   local s = find(id)
   if s then
-    finish(id, read(s), 'x', ARGV[6])
+    finish(id, brief(s), 'x', ARGV[6])
     out[#out + 1] = id
     out[#out + 1] = s
   end

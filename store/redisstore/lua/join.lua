@@ -16,6 +16,7 @@ if not s then
     status = 'tenant'
   else
     call('HSET', P .. 'w', id, int(i) .. ' ' .. replica .. ' ' .. name)
+    waiters = nil
     count(i, 0, 1, 0)
     tenant('tw', name, 1)
     if call('HINCRBY', P .. 'wr', replica, 1) == 1 then call('ZADD', P .. 'T', int(now), replica) end

@@ -8,14 +8,14 @@ end
 
 local function prolong(id, s, l, ttl, maxAge)
   if ttl == 0 then ttl = l.ttl end
-  local ends = bounded(l.granted, now + ttl, maxAge)
+  local ends = bounded(tonumber(l.granted), now + ttl, maxAge)
   if maxAge > 0 and ends <= now then
     expire(id, s, l, MAXAGE)
     return 'x', 0, MAXAGE
   end
-  l.ttl, l.expires, l.keeper = ttl, ends, replica
+  l.ttl, l.expires, l.keeper = ttl, int(ends), replica
   write(id, l)
-  call('ZADD', P .. 'x', int(ends), id)
+  call('ZADD', P .. 'x', l.expires, id)
   return 'a', ends, 0
 end
 

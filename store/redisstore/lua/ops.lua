@@ -11,10 +11,10 @@ while at <= #ARGV do
     at = at + 13
   elseif kind == 'F' then
     out[#out + 1] = takeFirst(at + 1)
-    at = at + 14
+    at = at + 15
   else
     out[#out + 1] = takeBound(at + 1)
-    at = at + 17
+    at = at + 18
   end
 end
 if ARGV[6] == 'l' then out[2] = view() end

@@ -20,6 +20,7 @@ local replica, markTTL = ARGV[3], tonumber(ARGV[5])
 local call = redis.call
 
 local function int(x) return string.format('%.0f', x) end
+local nowText = int(now)
 
 -- The loads of all accounts lie in one string, so that reading them costs one call however many there are: the epoch,
 -- then for each account in use (3), waiting (3), limit (3) and probes (1), in base 64 from '0'.
@@ -77,6 +78,31 @@ end
 
 local function room(a) return a and a.limit ~= UNLISTED and (a.limit == 0 or a.use < a.limit) end
 
+-- A slot that came free while somebody waits is, for HANDOVER, the turn of one replica: of those where somebody waits, the one
+-- that was served longest ago. Newcomers and the others find no room in it so long.
+local HANDOVER = 10000
+local waiters, turn
+local function someoneWaits()
+  if not waiters then waiters = call('HLEN', P .. 'w') end
+  return waiters > 0
+end
+
+local function free(i, fromLine)
+  if not room(account(i)) then return false end
+  if not someoneWaits() then return true end
+  local since = call('HGET', P .. 'F', i)
+  if not since or now - since >= HANDOVER then return true end
+  if not fromLine then return false end
+  turn = turn or call('ZRANGE', P .. 'T', 0, 0)[1] or replica
+  return turn == replica
+end
+
+-- served takes down that the caller's line got a slot.
+local function served()
+  call('ZADD', P .. 'T', 'XX', nowText, replica)
+  turn = nil
+end
+
 -- named gives the place of an account, which is made known if need be: then it has no slots until a roster lists it.
 local function named(id)
   local i = call('HGET', P .. 'A', id)
@@ -105,43 +131,60 @@ local function leases() return call('ZCARD', P .. 'x') - call('HLEN', P .. 'w') 
 
 local function has(flags, flag) return string.find(flags, flag, 1, true) ~= nil end
 
--- A lease's record: numbers, then names by their lengths. Flags: - none, f first token, s switched,
--- m a first-token time counted, p it is its account's probe.
-local RECORD = '^(%d+) (%d+) (%d+) (%d+) (%d+) (%S+) (%d+) (%S+) (%d+) (%S+) (%d+) (%d+) (%d+) ()'
+-- after gives the text of the time that comes so many microseconds from now; life is a text too.
+local afters = {}
+local function after(life)
+  local s = afters[life]
+  if not s then
+    s = int(now + tonumber(life))
+    afters[life] = s
+  end
+  return s
+end
+
+-- A lease's record: place, flags, request key or -, the lengths of its names, granted, expires, how often handed out, index in
+-- the choice, layer, replica that looks after it, life; then tenant, owner, incarnation and what no script reads.
+-- Flags: - none, f first token, s switched, m a first-token time counted, p it is its account's probe.
+local RECORD = '^(%d+) (%S+) (%S+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%S+) (%d+) (%S+) (%d+) ()'
 local function read(s)
-  local i, granted, expires, handed, index, flags, layer, keeper, ttl, request, t, o, n, from = string.match(s, RECORD)
+  local i, flags, request, t, o, n, granted, expires, handed, index, layer, keeper, ttl, from = string.match(s, RECORD)
   t, o, n = tonumber(t), tonumber(o), tonumber(n)
   return {
-    i = tonumber(i), granted = tonumber(granted), expires = tonumber(expires), handed = tonumber(handed), index = index,
-    flags = flags, layer = layer, keeper = keeper, ttl = tonumber(ttl), request = request,
+    i = tonumber(i), flags = flags, request = request, granted = granted, expires = expires, handed = tonumber(handed),
+    index = index, layer = layer, keeper = keeper, ttl = tonumber(ttl),
     tenant = string.sub(s, from, from + t - 1), owner = string.sub(s, from + t, from + t + o - 1),
     incarnation = string.sub(s, from + t + o, from + t + o + n - 1), rest = string.sub(s, from + t + o + n),
   }
 end
 
-local function record(l)
-  return string.format('%d %.0f %.0f %d %s %s %s %s %.0f %s %d %d %d ', l.i, l.granted, l.expires, l.handed, l.index,
-    l.flags, l.layer, l.keeper, l.ttl, l.request, #l.tenant, #l.owner, #l.incarnation) ..
-    l.tenant .. l.owner .. l.incarnation .. l.rest
+-- brief reads what the end of a lease needs.
+local BRIEF = '^(%d+) (%S+) (%S+) (%d+) (%d+) %d+ %d+ %d+ %d+ %S+ %d+ %S+ %d+ ()'
+local function brief(s)
+  local i, flags, request, t, o, from = string.match(s, BRIEF)
+  local name, owner = '', ''
+  if t ~= '0' then name = string.sub(s, from, from + t - 1) end
+  if o ~= '0' then owner = string.sub(s, from + t, from + t + o - 1) end
+  return { i = tonumber(i), flags = flags, request = request, tenant = name, owner = owner }
 end
 
 local function write(id, l)
-  local s = record(l)
+  local s = table.concat({ l.i, l.flags, l.request, #l.tenant, #l.owner, #l.incarnation, l.granted, l.expires, l.handed, l.index,
+    l.layer, l.keeper, int(l.ttl), l.tenant }, ' ') .. l.owner .. l.incarnation .. l.rest
   call('SET', P .. 'l:' .. id, s)
   return s
 end
 
 -- enter makes a lease count whose record is written.
-local function enter(id, l)
-  call('ZADD', P .. 'x', int(l.expires), id)
-  if l.request ~= '-' then call('HSET', P .. 'q', l.request, id) end
-  if l.owner ~= '' then call('SADD', P .. 'o:' .. l.owner, id) end
-  tenant('t', l.tenant, 1)
-  count(l.i, 1, 0, has(l.flags, 'p') and 1 or 0)
+local function enter(id, i, flags, request, name, owner, expires)
+  call('ZADD', P .. 'x', expires, id)
+  if request ~= '-' then call('HSET', P .. 'q', request, id) end
+  if owner ~= '' then call('SADD', P .. 'o:' .. owner, id) end
+  tenant('t', name, 1)
+  count(i, 1, 0, has(flags, 'p') and 1 or 0)
 end
 
 local markLife = math.ceil(markTTL / 1000)
-local markEnds = int(now + markTTL)
+local markEnds = after(ARGV[5])
 
 -- A mark takes the place of the lease's record: !, its flags and how it ended, why, the account, and when it is over.
 -- finish gives the slot back and leaves one. how: d it was released, x it ended by itself, w it was handed out to nobody.
@@ -181,6 +224,7 @@ local function leave(id)
   call('ZREM', P .. 'x', '!' .. id)
   if not s then return end
   call('HDEL', P .. 'w', id)
+  waiters = nil
   local i, keeper, t = string.match(s, '^(%-?%d+) (%S+) (.*)$')
   count(tonumber(i), 0, -1, 0)
   tenant('tw', t, -1)
@@ -205,16 +249,16 @@ local function due(most)
       leave(string.sub(id, 2))
     else
       local s = find(id)
-      if s then expire(id, s, read(s), 1) else call('ZREM', P .. 'x', id) end
+      if s then expire(id, s, brief(s), 1) else call('ZREM', P .. 'x', id) end
     end
   end
   return #ids
 end
 
--- A binding, or a substitute: the account's place and when it ends.
+-- A binding, or a substitute: the account's place and when it ends. ttl is a text.
 local function bind(kind, key, i, ttl)
-  if key == '' or ttl <= 0 then return end
-  call('SET', P .. kind .. key, i .. ' ' .. int(now + ttl), 'PX', math.ceil(ttl / 1000))
+  if key == '' or ttl == '0' then return end
+  call('SET', P .. kind .. key, i .. ' ' .. after(ttl), 'PX', math.ceil(tonumber(ttl) / 1000))
 end
 
 local function bound(kind, key)
@@ -242,9 +286,9 @@ end
 -- done writes what changed and tells who waits.
 local function done()
   flush()
-  if next(freed) and call('HLEN', P .. 'w') > 0 then
+  if next(freed) and someoneWaits() then
     for i, how in pairs(freed) do
-      call('HSET', P .. 'F', i, int(now))
+      call('HSET', P .. 'F', i, nowText)
       call(ARGV[4], P .. 'wake', how .. i)
     end
   end

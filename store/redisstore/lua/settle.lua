@@ -14,8 +14,8 @@ local function counts(at, status, i, flags)
   if ARGV[at + 5] == '1' and not has(flags, 'm') then
     flags, sampled = flags .. 'm', 1
   end
-  local key, ttl = ARGV[at + 6], tonumber(ARGV[at + 7])
-  if i >= 0 and key ~= '' and ttl > 0 then
+  local key, ttl = ARGV[at + 6], ARGV[at + 7]
+  if i >= 0 and key ~= '' and ttl ~= '0' then
     bind('b:', key, i, ttl)
     didBind = 1
   end
@@ -24,7 +24,8 @@ local function counts(at, status, i, flags)
 end
 
 local function live(at, id, s)
-  local l, kind = read(s), ARGV[at]
+  local kind = ARGV[at]
+  local l = (kind == 'f' or kind == 'u') and brief(s) or read(s)
   if kind == 't' or kind == 's' then
     local flag = kind == 't' and 'f' or 's'
     if has(l.flags, flag) then return { 'b', l.i, 0, 0 } end

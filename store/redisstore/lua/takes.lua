@@ -30,12 +30,10 @@ end
 -- grant makes the lease count on an account that has room, unless the lease id was here before. at is where the
 -- arguments of the take begin. Answers nil, or what is known of the id, or that the server has no memory.
 local function grant(at, i, index, flags, layer)
-  local id, ttl = ARGV[at], tonumber(ARGV[at + 3])
-  local l = {
-    i = i, granted = now, expires = now + ttl, handed = 1, index = index, flags = flags, layer = layer, keeper = replica,
-    ttl = ttl, request = ARGV[at + 1], tenant = ARGV[at + 5], owner = ARGV[at + 6], incarnation = ARGV[at + 7], rest = ARGV[at + 8],
-  }
-  local s = record(l)
+  local id, ttl = ARGV[at], ARGV[at + 3]
+  local expires = after(ttl)
+  local s = i .. ' ' .. flags .. ' ' .. ARGV[at + 7] .. ' ' .. nowText .. ' ' .. expires .. ' 1 ' .. index .. ' ' .. layer ..
+    ' ' .. replica .. ' ' .. ttl .. ' ' .. ARGV[at + 8]
   local set = redis.pcall('SET', P .. 'l:' .. id, s, 'NX')
   if not set then
     local was = known(id, '-', false)
@@ -43,7 +41,8 @@ local function grant(at, i, index, flags, layer)
     set = redis.pcall('SET', P .. 'l:' .. id, s) -- over a mark that is over
   end
   if set.err then return { 'fault', set.err } end
-  enter(id, l)
+  enter(id, i, flags, ARGV[at + 1], ARGV[at + 5], ARGV[at + 6], expires)
+  if ARGV[at + 9] == 'l' then served() end
 end
 
 -- late tells that a take must not be carried out any more.
@@ -55,9 +54,9 @@ end
 -- Takes the first choice that has room, and binds the session to it. Idempotent by request key and by lease id.
 --
 -- at +0 lease id        +1 request key or "-"   +2 not after, 0 is never   +3 the lease's life   +4 the tenant's cap, 0 is none
---    +5..8 tenant, owner, incarnation, what else the record keeps
---    +9 choices: the place in base 64 (3) and p for a probe or -, each
---    +10 session key or ""   +11 the binding's life   +12 the kind of the binding: b: or s: for a substitute
+--    +5 tenant   +6 owner   +7 and +8 the record's request key and lengths, and its names   +9 l from the line, n from nobody in it
+--    +10 choices: the place in base 64 (3) and p for a probe or -, each
+--    +11 session key or ""   +12 the binding's life   +13 the kind of the binding: b: or s: for a substitute
 --
 -- Answers took n from 0; again or repeated with record and id; released; tenant; late; none; fault text.
 local function takeFirst(at)
@@ -69,16 +68,15 @@ local function takeFirst(at)
   end
   local cap = tonumber(ARGV[at + 4])
   if capped(ARGV[at + 5], cap) then return known(id, '-', false) or { 'tenant' } end
-  local order = ARGV[at + 9]
+  local order, fromLine = ARGV[at + 10], ARGV[at + 9] == 'l'
   for n = 0, #order / 4 - 1 do
     local a, b, c, probe = string.byte(order, n * 4 + 1, n * 4 + 4)
     local i = (a - 48) * 4096 + (b - 48) * 64 + c - 48
-    local to = account(i)
     probe = probe == 112
-    if room(to) and not (probe and to.probes > 0) then
+    if free(i, fromLine) and not (probe and account(i).probes > 0) then
       local was = grant(at, i, n, probe and 'p' or '-', 0)
       if was then return was end
-      bind(ARGV[at + 12], ARGV[at + 10], i, tonumber(ARGV[at + 11]))
+      bind(ARGV[at + 13], ARGV[at + 11], i, ARGV[at + 12])
       return { 'took', n }
     end
   end
@@ -88,92 +86,99 @@ end
 -- Takes the account that the response or the session is bound to. Idempotent by request key and by lease id. An unfit
 -- binding has no effect but the fate that it was given.
 --
--- at +0..8 as above
---    +9 fates: a character for each place, 48 + response + 4*session + 16*substitute, 0 keep, 1 drop, 2 take, 3 probe
---    +10 the character for a place beyond
---    +11 response key or ""   +12 its life   +13 session key or ""   +14 its life
---    +15 options: d dry run, s spill a full session, r ask no other layer after a response binding
+-- at +0..9 as above
+--    +10 fates: a character for each place, 48 + response + 4*session + 16*substitute, 0 keep, 1 drop, 2 take, 3 probe
+--    +11 the character for a place beyond
+--    +12 response key or ""   +13 its life   +14 session key or ""   +15 its life
+--    +16 options: d dry run, s spill a full session, r ask no other layer after a response binding
 --
 -- Answers took, full or none with layer (1 response, 2 session), place, and what was found of the response's binding, of
 -- the session's, of the substitute: "" or place, fate and f when full, as "12 2f"; else as above.
 local KEEP, DROP, TAKE, PROBE = 0, 1, 2, 3
 
+-- fate gives what a binding to an account meets, and whether it is taken as a probe.
+local function fate(at, i, shift)
+  local c = (string.byte(ARGV[at + 10], i + 1) or string.byte(ARGV[at + 11])) - 48
+  local f, a = math.floor(c / shift) % 4, account(i)
+  if f >= TAKE and (not a or a.limit == UNLISTED) then return KEEP end
+  if f ~= PROBE then return f end
+  return a.probes > 0 and KEEP or TAKE, true
+end
+
+local function rebind(at, key, i) bind('b:', ARGV[at + key], i, ARGV[at + key + 1]) end
+
+-- response follows the response's binding: nil when there is none to follow, and what was found.
+local function byResponse(at, i, dry, fromLine)
+  local f, probe = fate(at, i, 1)
+  local found = i .. ' ' .. f
+  if f ~= TAKE then
+    if f == DROP and not dry then call('DEL', P .. 'b:' .. ARGV[at + 12]) end
+    return nil, found
+  end
+  if free(i, fromLine) then
+    local was = not dry and grant(at, i, 0, probe and 'p' or '-', 1)
+    if was then return was end
+    if not dry then
+      rebind(at, 14, i)
+      rebind(at, 12, i)
+    end
+    return { 'took', 1, i }, found
+  end
+  local was = known(ARGV[at], '-', false)
+  if was then return was end
+  -- A full account keeps the conversation: the session follows it, but the response is not used yet.
+  if not dry then rebind(at, 14, i) end
+  return { 'full', 1, i }, found .. 'f'
+end
+
+local function standIn(at, other, dry, fromLine)
+  if not other or not free(other, fromLine) then return nil end
+  local f, probe = fate(at, other, 16)
+  if f ~= TAKE then return nil end
+  return not dry and grant(at, other, 0, probe and 'p' or '-', 2) or { 'took', 2, other }
+end
+
+-- bySession follows the session's binding and, where that is kept but may not serve now, its substitute.
+local function bySession(at, i, other, dry, fromLine, spill)
+  local f, probe = fate(at, i, 4)
+  local found = i .. ' ' .. f
+  if f == DROP then
+    if not dry then call('DEL', P .. 'b:' .. ARGV[at + 14]) end
+    return nil, found
+  elseif f == KEEP then
+    return standIn(at, other, dry, fromLine), found
+  elseif free(i, fromLine) then
+    local was = not dry and grant(at, i, 0, probe and 'p' or '-', 2)
+    if was then return was end
+    if not dry then rebind(at, 14, i) end
+    return { 'took', 2, i }, found
+  elseif spill then
+    return standIn(at, other, dry, fromLine), found .. 'f'
+  end
+  return known(ARGV[at], '-', false) or { 'full', 2, i }, found .. 'f'
+end
+
 local function takeBound(at)
   if late(at) then return { 'late' } end
-  local id, request, options = ARGV[at], ARGV[at + 1], ARGV[at + 15]
-  local dry = has(options, 'd')
+  local id, request, options = ARGV[at], ARGV[at + 1], ARGV[at + 16]
+  local dry, fromLine = has(options, 'd'), ARGV[at + 9] == 'l'
   if request ~= '-' then
     local was = known(id, request, not dry)
     if was then return was end
   end
   if capped(ARGV[at + 5], tonumber(ARGV[at + 4])) then return known(id, '-', false) or { 'tenant' } end
-  local status, layer, place, was = 'none', 0, 0, nil
-  local response, session, substitute = '', '', ''
-  local asProbe
-
-  local function fate(i, shift)
-    local c = (string.byte(ARGV[at + 9], i + 1) or string.byte(ARGV[at + 10])) - 48
-    local f, a = math.floor(c / shift) % 4, account(i)
-    asProbe = f == PROBE
-    if f >= TAKE and (not a or a.limit == UNLISTED) then return KEEP end
-    if asProbe then return a.probes > 0 and KEEP or TAKE end
-    return f
-  end
-
-  local function take(on, i)
-    status, layer, place = 'took', on, i
-    if not dry then was = grant(at, i, 0, asProbe and 'p' or '-', on) end
-  end
-
-  local function full(on, i)
-    status, layer, place = 'full', on, i
-    was = known(id, '-', false)
-  end
-
-  local function standIn(i)
-    if i and room(account(i)) and fate(i, 16) == TAKE then take(2, i) end
-  end
-
-  local function rebind(key, i, ttl)
-    if not dry and not was then bind('b:', ARGV[at + key], i, tonumber(ARGV[at + ttl])) end
-  end
-
-  local ended = false
-  local i = bound('b:', ARGV[at + 11])
-  if i then
-    local f = fate(i, 1)
-    response = i .. ' ' .. f
-    if f ~= TAKE then
-      if f == DROP and not dry then call('DEL', P .. 'b:' .. ARGV[at + 11]) end
-      ended = has(options, 'r')
-    else
-      ended = true
-      local free = room(account(i))
-      if free then take(1, i) else full(1, i) end
-      rebind(13, i, 14)
-      if free then rebind(11, i, 12) else response = response .. 'f' end
-    end
-  end
-  if not ended then
-    local other = bound('s:', ARGV[at + 13])
+  local out, response, session, substitute
+  local i = bound('b:', ARGV[at + 12])
+  if i then out, response = byResponse(at, i, dry, fromLine) end
+  if not out and not (response and has(options, 'r')) then
+    i = bound('b:', ARGV[at + 14])
+    local other = ARGV[at + 14] ~= '' and bound('s:', ARGV[at + 14])
     if other then substitute = other .. '' end
-    i = bound('b:', ARGV[at + 13])
-    if i then
-      local f = fate(i, 4)
-      session = i .. ' ' .. f
-      if f == DROP then
-        if not dry then call('DEL', P .. 'b:' .. ARGV[at + 13]) end
-      elseif f == KEEP then
-        standIn(other)
-      elseif room(account(i)) then
-        take(2, i)
-        rebind(13, i, 14)
-      else
-        session = session .. 'f'
-        if has(options, 's') then standIn(other) else full(2, i) end
-      end
-    end
+    if i then out, session = bySession(at, i, other, dry, fromLine, has(options, 's')) end
   end
-  if status == 'none' then was = known(id, '-', false) end
-  return was or { status, layer, place, response, session, substitute }
+  out = out or known(id, '-', false) or { 'none', 0, 0 }
+  if out[1] == 'took' or out[1] == 'full' or out[1] == 'none' then
+    out[4], out[5], out[6] = response or '', session or '', substitute or ''
+  end
+  return out
 end
