@@ -39,7 +39,12 @@ func (l *line) attend(ctx context.Context) {
 				l.freed(WokenByRelease, signal.Account)
 			case SignalEnded:
 				l.freed(WokenByExpiry, signal.Account)
-			case SignalCooldown, SignalDirectory:
+			case SignalCooldown:
+				select {
+				case l.s.toldColds <- struct{}{}:
+				default:
+				}
+			case SignalDirectory:
 			}
 		case <-a.fired:
 			a.due(ctx)
@@ -70,6 +75,11 @@ func (a *attendant) arm() {
 		if alarm := a.alarms.first(); !alarm.IsZero() && alarm.Before(at) {
 			at = alarm
 		}
+		if soon := a.soon.Load(); soon != 0 {
+			if first := a.s.started.Add(time.Duration(soon)); first.Before(at) {
+				at = first
+			}
+		}
 		if end, ok := a.ends.first(a.s.started); ok && end.Before(at) {
 			if at = end; at.Before(a.sweepAt) {
 				at = a.sweepAt
@@ -98,6 +108,10 @@ func (a *attendant) due(ctx context.Context) {
 	a.sweepDue(ctx, now)
 	a.sweepAt = a.line.sweepAt
 	a.ring(now)
+	if soon := a.soon.Load(); soon != 0 && !now.Before(a.s.started.Add(time.Duration(soon))) {
+		a.serveAll(WokenByRelease)
+		a.soon.Store(0)
+	}
 	if !a.look.IsZero() && !now.Before(a.look) {
 		a.look = now.Add(slowLook)
 		a.lookOver()

@@ -41,6 +41,9 @@ type line struct {
 	// sweepAt is when the next sweep may come that an end of a lease asks for, sweepPause what lay before it.
 	sweepAt    time.Time
 	sweepPause time.Duration
+	// soon is when the line is looked over since a free slot was another replica's turn, in nanoseconds since the
+	// scheduler's start; 0 is never.
+	soon atomic.Int64
 	// kick tells the attendant that somebody waits, or for what it is to wake sooner.
 	kick chan struct{}
 }
@@ -180,7 +183,13 @@ func (l *line) serve(account int32, why WakeReason) {
 		if l.fits(account, w.Value) && (l.try(w.Value, why) || l.queue.Parked(w.Value.run.req.Tenant)) {
 			continue
 		}
-		if !l.hasRoom(account) || !l.serveOther(account, why) {
+		if !l.hasRoom(account) {
+			return
+		}
+		if !l.serveOther(account, why) {
+			if l.s.shared {
+				l.lookSoon()
+			}
 			return
 		}
 	}
@@ -234,6 +243,7 @@ func (l *line) serveOther(account int32, why WakeReason) bool {
 func (l *line) try(w *waiter, why WakeReason) bool {
 	ctx := context.Background()
 	w.run.again()
+	w.run.inLine = true
 	lease, err := w.run.layers(ctx)
 	if err == nil && lease == nil && w.run.overCap() {
 		l.cap(w.run.req.Tenant)

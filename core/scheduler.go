@@ -15,6 +15,11 @@ import (
 type Options struct {
 	// Store is required. The scheduler does not close it.
 	Store Store
+	// Shared says that other replicas use the store too.
+	Shared bool
+	// StoreBudget bounds the time that one Select may spend on the store, each time it asks; 0 is no bound. What it asks for
+	// later is not carried out.
+	StoreBudget time.Duration
 	// Clock is SystemClock when nil.
 	Clock Clock
 	// Observer may be nil.
@@ -57,6 +62,8 @@ type Scheduler struct {
 	entropy  func() uint64
 	leaseTTL time.Duration
 	maxAge   time.Duration // 0 is no bound
+	budget   time.Duration // 0 is no bound
+	shared   bool
 	started  time.Time
 
 	names    *names
@@ -71,6 +78,8 @@ type Scheduler struct {
 	history  *history
 	hub      *hub
 	line     *line
+	// toldColds holds one token when another replica taught something.
+	toldColds chan struct{}
 
 	runs    sync.Pool
 	batches sync.Pool
@@ -98,6 +107,7 @@ func New(ctx context.Context, opts Options) (*Scheduler, error) {
 	s := &Scheduler{
 		store: opts.Store, clock: opts.Clock, observer: opts.Observer, logger: opts.Logger,
 		entropy: opts.Entropy, leaseTTL: opts.LeaseTTL, maxAge: max(opts.MaxLeaseAge, 0),
+		budget: max(opts.StoreBudget, 0), shared: opts.Shared, toldColds: make(chan struct{}, 1),
 		ends: newLeaseEnds(), owners: newOwners(opts.Owners),
 		names: newNames(opts.Entropy), mint: m, registry: newRegistry(),
 	}
@@ -145,6 +155,9 @@ func (s *Scheduler) start(sweepEvery time.Duration) {
 	s.background.Go(func() { s.hub.run(ctx) })
 	s.background.Go(func() { s.line.attend(ctx) })
 	s.background.Go(func() { s.watchOwners(ctx) })
+	if s.shared {
+		s.background.Go(func() { s.follow(ctx) })
+	}
 }
 
 // Close stops what goes on in the background, ends subscriptions and attachments, and waits until ctx ends. Idempotent.

@@ -20,6 +20,8 @@ type run struct {
 	// began is when the Select came, started when the attempt that counts did.
 	began, started time.Time
 	line           LinePlace
+	// inLine says that it stands in line.
+	inLine bool
 	// capped says that the tenant held as many slots as it may when the wait was over.
 	capped bool
 
@@ -71,6 +73,7 @@ func (s *Scheduler) Select(ctx context.Context, req *Request) (*Answer, error) {
 
 func (r *run) begin(s *Scheduler, req *Request) {
 	r.s, r.req, r.began, r.line, r.capped = s, req, s.clock.Now(), LinePlace{}, false
+	r.inLine = false
 	r.asked = decide.Request{
 		Group: req.Group, SessionHash: strings.TrimSpace(req.SessionHash), ResponseID: strings.TrimSpace(req.PreviousResponseID),
 		Model: req.Model, Transport: req.Transport, Provider: req.Provider, Excluded: req.Excluded,
@@ -225,8 +228,14 @@ func (r *run) grantFor(ctx context.Context) Grant {
 	if r.s.maxAge > 0 {
 		g.TTL = min(g.TTL, r.s.maxAge)
 	}
+	g.InLine = r.inLine
 	if deadline, ok := ctx.Deadline(); ok {
 		g.NotAfter = deadline
+	}
+	if r.s.budget > 0 {
+		if bound := r.started.Add(r.s.budget); g.NotAfter.IsZero() || bound.Before(g.NotAfter) {
+			g.NotAfter = bound
+		}
 	}
 	return g
 }

@@ -112,6 +112,10 @@ func (r *run) attempt(ctx context.Context) (lease *Lease, w *waiter, err error) 
 	if lease, err = r.layers(ctx); lease == nil && err == nil {
 		w, err = r.join(ctx)
 	}
+	if w != nil && r.s.shared && !l.try(w, WokenByRelease) {
+		// Another replica may have freed a slot between the look and the joining, and told nobody; or it is one's turn.
+		l.lookSoon()
+	}
 	if lease != nil {
 		if !r.decision.Repeated {
 			l.took(r.req.Tenant)
