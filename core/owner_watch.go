@@ -107,7 +107,8 @@ func (s *Scheduler) endSilent(ctx context.Context, due []*incarnation) error {
 		now := s.clock.Now()
 		var ids []LeaseID
 		for n := range held {
-			if held[n].Owner == i.owner && s.owners.mayEnd(i, held[n].GrantedAt, now) {
+			// One that is silent here may be heard of elsewhere.
+			if held[n].Owner == i.owner && !held[n].Elsewhere && s.owners.mayEnd(i, held[n].GrantedAt, now) {
 				ids = append(ids, held[n].ID)
 			}
 		}

@@ -177,6 +177,8 @@ type Lease struct {
 	Decision             DecisionID
 	// GrantedAt and ExpiresAt are on the store's clock.
 	GrantedAt, ExpiresAt time.Time
+	// Elsewhere says that another replica looks after it: the one that granted, renewed or adopted it last.
+	Elsewhere bool
 }
 
 // SettleKind is what happened to a lease.

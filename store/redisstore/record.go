@@ -57,6 +57,8 @@ type record struct {
 	place int64
 	index int
 	layer decide.Layer
+	// keeper is the replica that looks after it.
+	keeper string
 }
 
 // layers are decide's by the number that scripts use.
@@ -91,7 +93,7 @@ func readRecord(id, text string) (r record, err error) {
 		tenant+owner+incarnation+12 > len(rest) {
 		return r, errRecord
 	}
-	r.layer = layers[layer]
+	r.layer, r.keeper = layers[layer], fields[11]
 	if l.ID, err = idOf(id); err != nil {
 		return r, err
 	}

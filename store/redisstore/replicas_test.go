@@ -13,6 +13,7 @@ import (
 	"usher.internal/core"
 	"usher.internal/core/decide"
 	"usher.internal/core/pool"
+	"usher.internal/store/storetest"
 	"usher.internal/store/storetest/redistest"
 )
 
@@ -42,11 +43,24 @@ func replica(tb testing.TB, server Server, limits ...int) *core.Scheduler {
 	return replicaAt(tb, nil, server, limits...)
 }
 
+// replicaWith is replica with options of its scheduler.
+func replicaWith(tb testing.TB, server Server, opts core.Options, limits ...int) *core.Scheduler {
+	tb.Helper()
+	opts.Store, opts.Entropy, opts.Shared = open(tb, Options{Server: server, Budget: 5 * time.Second}), rand.Uint64, true
+	return begin(tb, opts, limits)
+}
+
 // replicaAt is replica on a server whose time is now's, if that is not nil.
 func replicaAt(tb testing.TB, now func() time.Time, server Server, limits ...int) *core.Scheduler {
 	tb.Helper()
 	store := open(tb, Options{Server: server, Budget: 5 * time.Second, fakeNow: now})
-	s, err := core.New(context.Background(), core.Options{Store: store, Entropy: rand.Uint64, Shared: true})
+	return begin(tb, core.Options{Store: store, Entropy: rand.Uint64, Shared: true}, limits)
+}
+
+// begin starts a scheduler with accounts of these limits.
+func begin(tb testing.TB, opts core.Options, limits []int) *core.Scheduler {
+	tb.Helper()
+	s, err := core.New(context.Background(), opts)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -260,4 +274,49 @@ func TestNobodyStarvesOnAnotherReplica(t *testing.T) {
 			finish(t, a, (<-merged).Selection.Token, core.OutcomeSuccess)
 		}
 	})
+}
+
+// TestOwnerMovesToAnotherReplica: the replica that an owner left does not end what another one looks after since.
+func TestOwnerMovesToAnotherReplica(t *testing.T) {
+	onServers(t, func(t *testing.T, server Server) {
+		clock := storetest.NewClock()
+		a := replicaWith(t, server, core.Options{Clock: clock, SweepEvery: time.Hour}, 9)
+		b := replica(t, server, 9)
+		owner := core.Owner{Name: "gateway", Incarnation: "1"}
+		old := attach(t, a, owner)
+		moved, left := taken(t, a, core.Request{Owner: owner}), taken(t, a, core.Request{Owner: owner})
+		old.Detach()
+		if err := attach(t, b, owner).Heartbeat(context.Background(), []string{moved.Token}); err != nil {
+			t.Fatal(err)
+		}
+		results, err := a.Renew(context.Background(), []string{left.Token}, 0) // what the old replica looks after again
+		if err != nil || results[0].Status != core.EventApplied {
+			t.Fatalf("renewed %+v, %v", results, err)
+		}
+		until(t, "the old replica has ended what it looked after", func() bool {
+			clock.Advance(time.Second)
+			return inUse(t, b) == 1
+		})
+		if got := finish(t, b, moved.Token, core.OutcomeSuccess); got != core.EventApplied {
+			t.Errorf("what moved was finished with status %v", got)
+		}
+	})
+}
+
+func attach(tb testing.TB, s *core.Scheduler, owner core.Owner) *core.Attachment {
+	tb.Helper()
+	a, err := s.Attach(context.Background(), owner, false)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return a
+}
+
+func inUse(tb testing.TB, s *core.Scheduler) int {
+	tb.Helper()
+	snapshot, err := s.Snapshot(context.Background())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return snapshot.Usage.Leases
 }

@@ -171,6 +171,7 @@ func (s *Store) read(ctx context.Context, id, text string) (record, error) {
 	if err != nil {
 		return found, outage(ctx, err)
 	}
+	found.lease.Elsewhere = found.keeper != s.replica
 	found.lease.Account, err = s.accountAt(ctx, found.place)
 	return found, err
 }
