@@ -176,7 +176,7 @@ func (l *line) poolChanged() {
 		l.queue.SetAccounts(key, w.accountsOf(key))
 	}
 	l.unbindAll(WokenByPoolChange)
-	l.uncapAll(WokenByPoolChange)
+	l.uncapAll()
 	l.serveAll(WokenByPoolChange)
 }
 

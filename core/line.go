@@ -147,10 +147,16 @@ func (l *line) free(account, tenant string, why WakeReason) {
 	l.serveTenant(tenant, why)
 }
 
-// ended serves the accounts of leases that ended without a release. mu is held.
+// ended serves the accounts of leases that ended at once without a release. mu is held.
 func (l *line) ended(leases []Lease) {
 	for i := range leases {
-		l.free(leases[i].Account, leases[i].Tenant, WokenByExpiry)
+		l.uncap(leases[i].Tenant)
+	}
+	for i := range leases {
+		l.serve(l.s.registry.ordinal(leases[i].Account), WokenByExpiry)
+	}
+	for i := range leases {
+		l.serveTenant(leases[i].Tenant, WokenByExpiry)
 	}
 }
 
@@ -276,6 +282,16 @@ func (l *line) try(w *waiter, why WakeReason) bool {
 
 // enter puts a waiter into its class, and gives its place; bound is blank unless it waits for one account. mu is held.
 func (l *line) enter(w *waiter, bound string) (place int) {
+	return l.queue.Join(&w.Waiter, l.ticket(w, bound))
+}
+
+// reenter puts a waiter into another class, where neither it nor its tenant loses its turn. mu is held.
+func (l *line) reenter(w *waiter, bound string) {
+	l.queue.Grant(&w.Waiter)
+	l.queue.Return(&w.Waiter, l.ticket(w, bound))
+}
+
+func (l *line) ticket(w *waiter, bound string) queue.Ticket[class] {
 	r := w.run
 	w.class = classFor(r.asked.Query(), r.req.Excluded, bound)
 	ticket := queue.Ticket[class]{
@@ -284,7 +300,7 @@ func (l *line) enter(w *waiter, bound string) (place int) {
 	if l.queue.WaitingIn(w.class) == 0 {
 		ticket.Accounts = r.world.accountsOf(w.class)
 	}
-	return l.queue.Join(&w.Waiter, ticket)
+	return ticket
 }
 
 // hasRoom asks the store; an account that is not in the pool any more has none.

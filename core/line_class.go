@@ -69,8 +69,7 @@ func (l *line) unbind(w *waiter) bool {
 	if w.account = w.run.answer.WaitPlan.Account.ID; l.s.store.Move(context.Background(), w.id, w.account) != nil {
 		return false // it is asked again at the next look
 	}
-	l.queue.Leave(&w.Waiter)
-	l.enter(w, "")
+	l.reenter(w, "")
 	return false
 }
 

@@ -65,8 +65,7 @@ func (l *line) stays(w *waiter) {
 	}
 	if w.account = plan.Account.ID; w.run.decision.Layer != decide.LayerLoadBalance {
 		w.layer = w.run.decision.Layer
-		l.queue.Leave(&w.Waiter)
-		l.enter(w, w.account)
+		l.reenter(w, w.account)
 	}
 }
 
@@ -88,12 +87,8 @@ func (l *line) lookForCapped() {
 }
 
 // uncapAll forgets who was capped: the limits may be others now. mu is held.
-func (l *line) uncapAll(why WakeReason) {
-	names := slices.Sorted(maps.Keys(l.capped))
-	for _, name := range names {
+func (l *line) uncapAll() {
+	for _, name := range slices.Sorted(maps.Keys(l.capped)) {
 		l.uncap(name)
-	}
-	for _, name := range names {
-		l.serveTenant(name, why)
 	}
 }
