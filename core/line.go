@@ -26,6 +26,8 @@ type line struct {
 	all   map[*waiter]struct{}
 	// byRequest are those who wait under each request id: whatever answers one answers all.
 	byRequest map[RequestKey][]*waiter
+	// bySession are those who wait in each session.
+	bySession map[BindingKey][]*waiter
 	closed    bool
 	// capped are tenants of whom somebody waits and who held as many slots as they may, with how many of those came free
 	// since; at 0 the tenant is parked in the queue.
@@ -56,6 +58,8 @@ type waiter struct {
 	request RequestKey // zero without an id
 	class   class
 	account string
+	// keeps is the account that its session is bound to, as far as this replica knows.
+	keeps string
 	// layer is the one whose plan it waits by.
 	layer decide.Layer
 	// limit is how long it waits at most.
@@ -92,7 +96,7 @@ const (
 func newLine(s *Scheduler, aging time.Duration) *line {
 	return &line{
 		s: s, queue: queue.New[class, *waiter](aging), all: make(map[*waiter]struct{}),
-		byRequest: make(map[RequestKey][]*waiter), capped: make(map[string]int), kick: make(chan struct{}, 1),
+		byRequest: make(map[RequestKey][]*waiter), bySession: make(map[BindingKey][]*waiter), capped: make(map[string]int), kick: make(chan struct{}, 1),
 		alarms: newAlarms(),
 	}
 }
@@ -218,20 +222,29 @@ func (l *line) eligible(a *pool.Account, f *decide.Fitness) bool {
 	return reason == decide.None
 }
 
-// fits tells whether the account may serve the waiter now, whatever its load; a full bound account is all that a sticky one waits for.
+// fits tells whether the account may serve the waiter now, whatever its load: as any other may, or as the one that its
+// session is bound to. A full bound account is all that a sticky one waits for.
 func (l *line) fits(account int32, w *waiter) bool {
 	if w.class.bound != "" {
 		return true
 	}
 	world := l.s.registry.current.Load()
+	a := world.account(world.ids[account])
 	fitness := w.run.asked.Fitness(decide.LayerLoadBalance, world.policy)
-	return l.eligible(world.account(world.ids[account]), &fitness)
+	if l.eligible(a, &fitness) {
+		return true
+	}
+	fitness = w.run.asked.Fitness(decide.LayerSession, world.policy)
+	return w.keeps == a.ID && l.eligible(a, &fitness)
 }
 
 // serveOther looks behind a first waiter that cannot take the account's slot now, for a limit on its model. Who waits for
-// the same is passed over without a try. It is true when the line has changed.
+// the same is passed over without a try, unless the account serves none but its own sessions. It is true when the line has changed.
 func (l *line) serveOther(account int32, why WakeReason) bool {
-	changed := false
+	changed, next := false, queue.SkipClass
+	if w := l.s.registry.current.Load(); w.account(w.ids[account]).State == pool.Draining {
+		next = queue.On
+	}
 	l.queue.Walk(account, func(w *queue.Waiter[*waiter]) queue.Step {
 		waits, key, tenant := w.Value, w.Value.class, w.Value.run.req.Tenant
 		if l.fits(account, waits) {
@@ -240,13 +253,16 @@ func (l *line) serveOther(account int32, why WakeReason) bool {
 		if changed {
 			return queue.Stop
 		}
-		return queue.SkipClass
+		return next
 	})
 	return changed
 }
 
 // try lets one waiter select anew over the pool; true when it is served and out of the line.
 func (l *line) try(w *waiter, why WakeReason) bool {
+	if _, waits := l.all[w]; !waits {
+		return true // with another, whose lease or session it shares
+	}
 	ctx := context.Background()
 	w.run.again()
 	w.run.inLine = true
@@ -254,6 +270,10 @@ func (l *line) try(w *waiter, why WakeReason) bool {
 	if err == nil && lease == nil && w.run.overCap() {
 		l.cap(w.run.req.Tenant)
 		return false
+	}
+	w.keep()
+	if lease == nil && err == nil {
+		l.rebound(w.run, nil, why)
 	}
 	if w.class.bound != "" && lease == nil && err == nil && w.run.boundNoMore() {
 		return l.unbind(w)
@@ -273,6 +293,9 @@ func (l *line) try(w *waiter, why WakeReason) bool {
 		l.took(w.run.req.Tenant)
 	}
 	l.out(w)
+	if lease != nil {
+		l.rebound(w.run, lease, why)
+	}
 	w.done <- served{lease: lease, err: err, woken: why}
 	if lease != nil {
 		l.answerAlike(w.request, &decision, why)

@@ -13,22 +13,31 @@ func (status EventStatus) releases(kind SettleKind) bool {
 	return status == EventApplied || status == EventReleaseRecorded || status == EventAlreadyReleased
 }
 
-// remember lists a waiter under its request id. mu is held.
+// remember lists a waiter under its request id and its session. mu is held.
 func (l *line) remember(w *waiter) {
 	if w.request != (RequestKey{}) {
 		l.byRequest[w.request] = append(l.byRequest[w.request], w)
 	}
+	if key := w.run.bound.Session; key != (BindingKey{}) {
+		l.bySession[key] = append(l.bySession[key], w)
+	}
 }
 
 func (l *line) forget(w *waiter) {
-	if w.request == (RequestKey{}) {
-		return
+	if w.request != (RequestKey{}) {
+		takeOff(l.byRequest, w.request, w)
 	}
-	rest := slices.DeleteFunc(l.byRequest[w.request], func(other *waiter) bool { return other == w })
+	if key := w.run.bound.Session; key != (BindingKey{}) {
+		takeOff(l.bySession, key, w)
+	}
+}
+
+func takeOff[K comparable](lists map[K][]*waiter, key K, w *waiter) {
+	rest := slices.DeleteFunc(lists[key], func(other *waiter) bool { return other == w })
 	if len(rest) == 0 {
-		delete(l.byRequest, w.request)
+		delete(lists, key)
 	} else {
-		l.byRequest[w.request] = rest
+		lists[key] = rest
 	}
 }
 

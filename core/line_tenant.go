@@ -1,11 +1,8 @@
 package core
 
 import (
-	"context"
 	"maps"
 	"slices"
-
-	"usher.internal/core/decide"
 )
 
 // cappedMost bounds how many parked tenants one slow look asks for.
@@ -55,18 +52,6 @@ func (l *line) serveTenant(tenant string, why WakeReason) {
 // overCap tells that the Select took nothing since its tenant holds as many slots as it may.
 func (r *run) overCap() bool {
 	return r.answer.Refusal != nil && r.answer.Refusal.Reason == RefusedTenantLimit
-}
-
-// stays has a waiter that waited for its tenant alone wait for what is full. mu is held.
-func (l *line) stays(w *waiter) {
-	plan := w.run.answer.WaitPlan
-	if plan == nil || w.account != "" || l.s.store.Move(context.Background(), w.id, plan.Account.ID) != nil {
-		return
-	}
-	if w.account = plan.Account.ID; w.run.decision.Layer != decide.LayerLoadBalance {
-		w.layer = w.run.decision.Layer
-		l.reenter(w, w.account)
-	}
 }
 
 // lookForCapped asks for some of the parked tenants whether they may have a slot again, each time for others. mu is held.

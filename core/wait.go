@@ -122,6 +122,9 @@ func (r *run) attempt(ctx context.Context) (lease *Lease, w *waiter, err error) 
 		}
 		l.answerAlike(r.bound.Grant.Request, &r.decision, WokenByRelease)
 	}
+	if err == nil {
+		l.rebound(r, lease, WokenByRelease)
+	}
 	if w == nil {
 		l.busy.Add(-1)
 	}
@@ -184,6 +187,7 @@ func (r *run) join(ctx context.Context) (*waiter, error) {
 	}
 	w.Value, l.all[w] = w, struct{}{}
 	l.remember(w)
+	w.keep()
 	r.line.JoinedAt = l.enter(w, bound)
 	if stay.capped {
 		l.cap(r.req.Tenant)

@@ -1,0 +1,58 @@
+package core
+
+import (
+	"context"
+	"slices"
+
+	"usher.internal/core/decide"
+)
+
+// keep notes which account a waiter's session is bound to, as its last look found it. mu is held.
+func (w *waiter) keep() {
+	if w.keeps = w.run.decision.Session.Account; w.run.decision.Session.Fate == BindingDropped {
+		w.keeps = ""
+	}
+}
+
+// rebound tells those who wait in a session that another request of it, which took the lease unless that is nil, may have
+// moved or dropped the binding: who waits for an account that is the session's no more looks anew. mu is held.
+func (l *line) rebound(r *run, lease *Lease, why WakeReason) {
+	session, to := &r.decision.Session, ""
+	switch {
+	case len(l.bySession) == 0 || r.decision.Repeated || session.Fate == BindingEscaped:
+		return
+	case lease != nil:
+		to = lease.Account
+	case r.decision.PreviousHit && r.answer.WaitPlan != nil:
+		to = r.answer.WaitPlan.Account.ID
+	case session.Fate != BindingDropped:
+		return
+	}
+	for _, w := range slices.Clone(l.bySession[r.bound.Session]) {
+		if w.run == r {
+			continue
+		}
+		if w.keeps = to; w.class.bound != "" && w.class.bound != to && w.layer == decide.LayerSession {
+			l.try(w, why)
+		}
+	}
+}
+
+// stays has a waiter that looked in vain wait for what it is to wait for now: its tenant waits no more, or its session is
+// bound to another account. mu is held.
+func (l *line) stays(w *waiter) {
+	plan, layer, bound := w.run.answer.WaitPlan, w.run.decision.Layer, ""
+	if plan == nil {
+		return
+	}
+	if layer != decide.LayerLoadBalance {
+		bound = plan.Account.ID
+	}
+	if w.account != "" && bound == w.class.bound || l.s.store.Move(context.Background(), w.id, plan.Account.ID) != nil {
+		return
+	}
+	if w.account = plan.Account.ID; bound != w.class.bound {
+		w.layer = layer
+		l.reenter(w, bound)
+	}
+}
