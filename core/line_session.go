@@ -7,7 +7,7 @@ import (
 	"usher.internal/core/decide"
 )
 
-// keep notes which account a waiter's session is bound to, as its last look found it. mu is held.
+// keep notes which account a waiter's session is bound to, as its last look found it; one whose tenant is capped finds none. mu is held.
 func (w *waiter) keep() {
 	if w.keeps = w.run.decision.Session.Account; w.run.decision.Session.Fate == BindingDropped {
 		w.keeps = ""

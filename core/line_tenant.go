@@ -36,15 +36,20 @@ func (l *line) took(tenant string) {
 // serveTenant lets a tenant that was capped and may have a slot again look for one anywhere: what has room for it, nobody
 // else waits for. mu is held.
 func (l *line) serveTenant(tenant string, why WakeReason) {
-	for l.capped[tenant] > 0 {
-		served := false
+	for again := true; again && l.capped[tenant] > 0; {
+		again = false
 		for _, w := range l.queue.Firsts(tenant) {
-			if served = l.try(w.Value, why); served || l.queue.Parked(tenant) {
+			// Behind one that goes to stand elsewhere there may be another.
+			key := w.Value.class
+			if again = l.try(w.Value, why) || w.Value.class != key; again || l.queue.Parked(tenant) {
 				break
 			}
 		}
-		if !served {
-			return
+	}
+	// Of those who ask the same, one may be of a session that a draining account serves.
+	for _, account := range l.s.registry.current.Load().draining {
+		if l.capped[tenant] > 0 {
+			l.serve(account, why)
 		}
 	}
 }

@@ -17,6 +17,8 @@ type world struct {
 	// limits are by ordinal, and noAccount for one that is not in the set; ids are theirs.
 	limits []int32
 	ids    []string
+	// draining are the ordinals of accounts that serve none but their own sessions.
+	draining []int32
 }
 
 const noAccount = -1
@@ -92,7 +94,13 @@ func (r *registry) apply(ctx context.Context, store Base, accounts []pool.Accoun
 	}
 	r.roster = roster
 	limits, ids := byOrdinal(set)
-	r.current.Store(&world{set: set, policy: &policy, limits: limits, ids: ids})
+	w := &world{set: set, policy: &policy, limits: limits, ids: ids}
+	for i := range set.Len() {
+		if a := set.At(i); a.State == pool.Draining {
+			w.draining = append(w.draining, int32(a.Ordinal))
+		}
+	}
+	r.current.Store(w)
 	return nil
 }
 
