@@ -90,8 +90,9 @@ soak: ## run the soak tests for SOAK (60s)
 
 # In the first half the detector watches core and its clients, in the second a whole
 # usher; its clients there are not watched, which leaves the machine to the usher.
-stress: ## do OPS (2000000) operations in core and again over cut connections, under the race detector
+stress: ## do OPS (2000000) operations in core and again over cut connections, under the race detector, and beside the model
 	USHER_MIXED_OPS=$(OPS) CGO_ENABLED=1 go test -race ./core -run '^TestMixedOperations$$' -count=1 -v -timeout $(STRESS_LIMIT)
+	USHER_MODEL_ROUNDS=$$(( $(OPS) / 4000 )) go test ./core -run '^TestAgainstModel$$' -count=1 -v -timeout $(STRESS_LIMIT)
 	USHER_SOAK_OPS=$(OPS) USHER_RACE_BINARY=1 CGO_ENABLED=1 go test ./cmd/usher -run '^TestSoak$$' -count=1 -v -timeout $(STRESS_LIMIT)
 
 fuzz: ## run each fuzz target for FUZZTIME (10s)

@@ -19,6 +19,7 @@ var rooms = []room{
 	{dir: "core/pool", std: true, test: []string{"core/internal"}},
 	{dir: "core/decide", std: true, ours: []string{"core/pool"}, test: []string{"core/internal"}},
 	{dir: "core/queue", std: true, ours: []string{"core/pool"}, test: []string{"core/internal"}},
+	{dir: "core/internal/model", std: true},
 	{dir: "core", std: true, test: []string{"store/memstore", "store/storetest"}},
 	{dir: "store/storetest", ours: []string{"core"}, test: []string{"store"}},
 	{dir: "store/memstore", ours: []string{"core", "store/secret", "store/signal"}, test: []string{"store/storetest"}},
@@ -33,7 +34,7 @@ var rooms = []room{
 }
 
 // testOnly are packages that only tests may import.
-var testOnly = []string{"core/internal/conformance", "store/storetest"}
+var testOnly = []string{"core/internal/conformance", "core/internal/model", "store/storetest"}
 
 func roomOf(dir string) (room, bool) {
 	for _, r := range rooms {
