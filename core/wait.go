@@ -65,7 +65,7 @@ func (r *run) mayWait(ctx context.Context) (s stay, may bool) {
 		s.capped = true
 	case refusal != nil && refusal.Reason == RefusedNoneEligible:
 		back := refusal.NextEligibleAt
-		if back.IsZero() || back.Sub(r.started) >= min(s.limit, r.req.Wait) {
+		if back.IsZero() || back.Sub(r.started) >= min(s.limit, r.req.Wait, r.untilDeadline(ctx)) {
 			return stay{}, false
 		}
 		s.account = r.backAt(back).ID

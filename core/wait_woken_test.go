@@ -236,3 +236,21 @@ func TestStoreWithALateClock(t *testing.T) {
 		return late
 	}))
 }
+
+// TestCooldownBeyondTheDeadline: who may not wait until an account is back is told so at once.
+func TestCooldownBeyondTheDeadline(t *testing.T) {
+	inBubble(t, oneSlot("a"), func(w *waitingRoom) {
+		t := w.t
+		w.limited(w.take(core.Request{}), core.ScopeAccount, 20*time.Second)
+		since := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		answer, err := w.Select(ctx, &core.Request{Wait: 25 * time.Second})
+		if err != nil || answer.Refusal == nil || answer.Refusal.Reason != core.RefusedNoneEligible {
+			t.Fatalf("got %+v, error %v", answer, err)
+		}
+		if waited := time.Since(since); waited != 0 || answer.Refusal.RetryAfter != 20*time.Second {
+			t.Errorf("refused after %v, to come back in %v", waited, answer.Refusal.RetryAfter)
+		}
+	})
+}
