@@ -36,6 +36,8 @@ type reply struct {
 	now int64
 	// loads are those of an answer of ops, where they were wanted.
 	loads string
+	// jumped says that this is not what was expected of the server's clock.
+	jumped bool
 	// at is the place of the next.
 	at  int
 	err error
@@ -88,32 +90,87 @@ func (r *reply) failure(ctx context.Context) error {
 	return outage(ctx, r.err)
 }
 
+var errChanging = errors.New("the server's memory goes on changing")
+
 var errShort = errors.New("the script's answer is shorter than it should be")
 
 // call runs a script and gives its answer. build appends the script's own arguments for the places of a table; it is called
 // again when the server's memory turns out to be another. The call ends with its budget.
 func (s *Store) call(ctx context.Context, script *rueidis.Lua, build func(t *table, args []string) []string) (*reply, error) {
+	return s.callBy(ctx, s.clock.Now().Add(s.opts.Budget), script, build)
+}
+
+// callBy is call for what the server must not carry out after a time, on this machine's clock.
+func (s *Store) callBy(
+	ctx context.Context, by time.Time, script *rueidis.Lua, build func(t *table, args []string) []string,
+) (*reply, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	bounded, cancel := s.bounded(ctx)
 	defer cancel()
-	for range epochMost {
-		t := s.table.Load()
-		r, err := s.run(bounded, script, build(t, s.head(t.epoch)))
+	for again := true; ; again = false {
+		r, err := s.callOnce(bounded, by, script, build)
+		if err == nil && r.jumped {
+			err = s.rebase(bounded)
+		}
 		if err != nil {
 			return nil, outage(ctx, err)
 		}
+		if !r.late() {
+			return r, nil
+		}
+		// Where there is time left here, the server's clock is not where it was thought to be, and that is known now.
+		if !again || !s.clock.Now().Before(by) {
+			return nil, errLate
+		}
+	}
+}
+
+// callOnce calls in one epoch after another until one stands.
+func (s *Store) callOnce(
+	ctx context.Context, by time.Time, script *rueidis.Lua, build func(t *table, args []string) []string,
+) (*reply, error) {
+	for range epochMost {
+		t := s.table.Load()
+		r, err := s.run(ctx, script, build(t, s.headBy(t.epoch, by)))
+		if err != nil {
+			return nil, err
+		}
 		if r.now == 0 { // "epoch", and which
-			if err := s.registerAgain(bounded, t); err != nil {
-				return nil, outage(ctx, err)
+			if err := s.registerAgain(ctx, t); err != nil {
+				return nil, err
 			}
 			continue
 		}
 		r.known = t
 		return r, nil
 	}
-	return nil, outage(ctx, errors.New("the server's memory goes on changing"))
+	return nil, errChanging
+}
+
+// late tells that the server would not carry a call out any more.
+func (r *reply) late() bool {
+	if len(r.rows) != 2 {
+		return false
+	}
+	status, _ := r.rows[1].ToString()
+	return status == "late"
+}
+
+// rebase learns the time anew after a jump of the server's clock or of this machine's. The namespace's clock goes on as if
+// the server's had not jumped.
+func (s *Store) rebase(ctx context.Context) error {
+	s.rebasing.Lock()
+	defer s.rebasing.Unlock()
+	args := append(s.head(noEpoch), s.reckoning.micro(s.clock.Now()), life(s.opts.StoreLeaseTTL))
+	r, err := s.run(ctx, s.scripts.rebase, args)
+	if err == nil && r.jumped {
+		now := s.clock.Now()
+		s.logger.Warn("this machine's clock and the store's have parted; the store's holds", "by", moment(r.now).Sub(now))
+		s.reckoning.last.Store(&sighting{at: now, micros: r.now})
+	}
+	return err
 }
 
 // scriptArgs is how many arguments every script takes.
@@ -121,10 +178,12 @@ const scriptArgs = 5
 
 // head gives the arguments that every script takes.
 func (s *Store) head(epoch string) []string {
+	return s.headBy(epoch, s.clock.Now().Add(s.opts.Budget))
+}
+
+func (s *Store) headBy(epoch string, by time.Time) []string {
 	args := make([]string, scriptArgs, 24)
-	if s.opts.fakeNow != nil {
-		args[0] = micros(s.opts.fakeNow())
-	}
+	args[0] = s.inTime(by)
 	args[1], args[2], args[3] = epoch, s.replica, s.publish
 	args[4] = strconv.FormatInt(s.opts.MarkTTL.Microseconds(), 10)
 	return args
@@ -149,7 +208,7 @@ func (s *Store) run(ctx context.Context, script *rueidis.Lua, args []string) (*r
 	}
 	r := &reply{rows: rows, at: 1}
 	if r.now, err = rows[0].AsInt64(); err == nil {
-		s.saw(r.now, asked)
+		r.jumped = s.reckoning.saw(r.now, asked, s.clock.Now())
 	}
 	return r, nil
 }
@@ -190,11 +249,3 @@ func life(d time.Duration) string {
 
 // moment gives a time for answers.
 func moment(micros int64) time.Time { return time.UnixMicro(micros) }
-
-// saw takes the server's time down that a call brought.
-func (s *Store) saw(micros int64, asked time.Time) {
-	// The answer was made between asking and now; the middle is the best guess.
-	now := s.clock.Now()
-	middle := asked.Add(now.Sub(asked) / 2)
-	s.skew.Store(int64(moment(micros).Sub(middle)))
-}

@@ -31,25 +31,36 @@ func (s *Store) Warm(ctx context.Context, account, model string) error {
 	return err
 }
 
+// coolingMost is about how many deadlines one call lists.
+const coolingMost = 1000
+
 // Cooling lists the deadlines that are not over.
 func (s *Store) Cooling(ctx context.Context) ([]core.Cooldown, error) {
-	r, err := s.call(ctx, s.scripts.cooling, func(_ *table, args []string) []string { return args })
-	if err != nil {
-		return nil, err
-	}
 	var list []core.Cooldown
-	for r.more() {
-		field, value := r.text(), r.text()
-		if c, ok := readCooldown(field, value); !ok {
-			r.fail(errRecord)
-		} else if c.Until.After(moment(r.now)) {
-			list = append(list, c)
+	for cursor := ""; cursor != "0"; {
+		r, err := s.call(ctx, s.scripts.cooling, func(_ *table, args []string) []string {
+			return append(args, cmp.Or(cursor, "0"), strconv.Itoa(coolingMost))
+		})
+		if err != nil {
+			return nil, err
+		}
+		cursor = r.text()
+		for r.more() {
+			field, value := r.text(), r.text()
+			if c, ok := readCooldown(field, value); !ok {
+				r.fail(errRecord)
+			} else if c.Until.After(moment(r.now)) {
+				list = append(list, c)
+			}
+		}
+		if err := r.failure(ctx); err != nil {
+			return nil, err
 		}
 	}
 	slices.SortFunc(list, func(a, b core.Cooldown) int {
 		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Model, b.Model))
 	})
-	return list, r.failure(ctx)
+	return slices.CompactFunc(list, func(a, b core.Cooldown) bool { return a.Account == b.Account && a.Model == b.Model }), nil
 }
 
 // readCooldown reads "length:account model" without the space, and "until reason".

@@ -6,23 +6,33 @@
 //
 //	call → args → EVALSHA prefix → reply → core's types
 //
-// The server's clock decides all expiry. What is over is ended by whichever call comes next, a few records at a time, and
-// counted out before anything else is done.
+// The namespace's clock decides all expiry: the server's, and what that has jumped by. What is over is ended by whichever call
+// comes next, a few records at a time, and counted out before anything else is done.
 //
-//	L          loads: the epoch, then in use, waiting, limit and probes of each account, of fixed width
+//	L          the epoch, what the clock has jumped by, and loads: in use, waiting, limit and probes of each account, of fixed width
 //	A, N       account → place in L, and back
-//	l, x       lease → record; leases and waiters (with !) by their end
+//	l:ID, x    a lease's record, or the mark that it leaves; leases and waiters (with !) by their end
 //	q, o:NAME  request key → lease; an owner's leases
 //	t, tw, wr  tenant → leases, tenant → waiters, replica → waiters
 //	w, T, F    waiter → place, replica, tenant; replicas with waiters by when they were served last; when slots came free
-//	m:ID n:ID  marks of ended leases and of released request ids
+//	n:ID       marks of released request ids
 //	b:K s:K    bindings, and substitutes of sessions
 //	c          deadlines
 //	a, as, ar  pushed accounts, pushed states, their revision
-//	r, e       replicas by when their heartbeat is over; leases that ended by themselves and were not told of yet
+//	r, g, e    replicas by when their heartbeat is over, and their last registrations; leases that ended by themselves, to be told of
+//	at, dying  where the sweep is, and for which dead replicas it began
 //	K          the key that tokens are signed with
 //	wake       the channel of signals
 //
-// An epoch names one life of the server's memory: places are worth nothing in another. A replica that meets another epoch
-// makes its accounts known again and goes on.
+// An epoch names one life of the server's memory, and the accounts that have places in it: a place is worth nothing in another.
+// A replica that meets another epoch makes its accounts known again and goes on.
+//
+// A call carries the time until when and from when it may be carried out. One that comes later, when its caller has given up,
+// does nothing, unless it only gives back; nor does one whose caller expects another time by more than 5 s. That replica
+// then asks for the clock to be set right (lua/rebase.lua): by the newest heartbeat the server sees whether it was its own clock
+// that jumped, and if so the namespace's goes on without the jump. A smaller jump is not noticed, and may end leases
+// so much earlier. Keys with a life of their own in Redis (bindings, marks) end by its own clock all the same.
+//
+// A take or a join whose answer did not come is undone, with a mark that keeps it from being carried out afterwards. A replica
+// is dead when it has not beaten for StoreLeaseTTL, if the one that sweeps could reach the server all that while.
 package redisstore

@@ -8,14 +8,31 @@ import (
 	"usher.internal/core"
 )
 
+// callMost is how many leases one call is about at most, so that it does not hold the server for long.
+const callMost = 128
+
+// inSteps calls with no more than callMost of n at a time: those from, up to to.
+func inSteps(n int, call func(from, to int) error) error {
+	for from := 0; from < n; from += callMost {
+		if err := call(from, min(from+callMost, n)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Renew gives leases a whole new lifetime.
 func (s *Store) Renew(ctx context.Context, renewals []core.Renewal, results []core.Renewed) error {
 	n := min(len(renewals), len(results))
 	if n == 0 {
 		return ctx.Err()
 	}
+	return inSteps(n, func(from, to int) error { return s.renew(ctx, renewals[from:to], results[from:to]) })
+}
+
+func (s *Store) renew(ctx context.Context, renewals []core.Renewal, results []core.Renewed) error {
 	r, err := s.call(ctx, s.scripts.renew, func(_ *table, args []string) []string {
-		for i := range renewals[:n] {
+		for i := range renewals {
 			w := &renewals[i]
 			args = append(args, key(w.Lease), micros(w.GrantedAt), life(w.TTL), life(w.MaxAge))
 		}
@@ -24,7 +41,7 @@ func (s *Store) Renew(ctx context.Context, renewals []core.Renewal, results []co
 	if err != nil {
 		return err
 	}
-	for i := range n {
+	for i := range results {
 		results[i] = renewed(r)
 	}
 	return r.failure(ctx)
@@ -46,8 +63,12 @@ func (s *Store) Adopt(ctx context.Context, adoptions []core.Adoption, results []
 	if n == 0 {
 		return ctx.Err()
 	}
+	return inSteps(n, func(from, to int) error { return s.adopt(ctx, adoptions[from:to], results[from:to]) })
+}
+
+func (s *Store) adopt(ctx context.Context, adoptions []core.Adoption, results []core.Adopted) error {
 	r, err := s.call(ctx, s.scripts.adopt, func(_ *table, args []string) []string {
-		for i := range adoptions[:n] {
+		for i := range adoptions {
 			a, l := &adoptions[i], &adoptions[i].Lease
 			args = append(
 				args, key(l.ID), l.Account, micros(l.GrantedAt), life(a.TTL), life(a.MaxAge),
@@ -59,47 +80,75 @@ func (s *Store) Adopt(ctx context.Context, adoptions []core.Adoption, results []
 	if err != nil {
 		return err
 	}
-	for i := range n {
+	for i := range results {
 		results[i] = core.Adopted{Renewed: renewed(r), Taken: r.number() == 1, Overcommitted: r.number() == 1}
 	}
 	return r.failure(ctx)
 }
 
 // End ends leases and leaves marks as their expiry would.
-func (s *Store) End(ctx context.Context, ids []core.LeaseID, how core.LeaseEnd) ([]core.Lease, error) {
+func (s *Store) End(ctx context.Context, ids []core.LeaseID, how core.LeaseEnd) (ended []core.Lease, err error) {
 	if len(ids) == 0 {
 		return nil, ctx.Err()
 	}
-	r, err := s.call(ctx, s.scripts.end, func(_ *table, args []string) []string {
-		args = append(args, strconv.Itoa(int(how)))
-		for _, id := range ids {
-			args = append(args, key(id))
+	err = inSteps(len(ids), func(from, to int) error {
+		r, err := s.call(ctx, s.scripts.end, func(_ *table, args []string) []string {
+			args = append(args, strconv.Itoa(int(how)))
+			for _, id := range ids[from:to] {
+				args = append(args, key(id))
+			}
+			return args
+		})
+		if err != nil {
+			return err
 		}
-		return args
+		some, err := s.list(ctx, r)
+		ended = append(ended, some...)
+		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return s.list(ctx, r)
+	return ended, err
 }
 
 // LeasesOf lists the leases of an owner.
-func (s *Store) LeasesOf(ctx context.Context, name string) ([]core.Lease, error) {
+func (s *Store) LeasesOf(ctx context.Context, name string) (leases []core.Lease, err error) {
 	if name == "" {
 		return nil, ctx.Err()
 	}
-	r, err := s.call(ctx, s.scripts.leasesOf, func(_ *table, args []string) []string { return append(args, name) })
-	if err != nil {
-		return nil, err
+	var seen map[core.LeaseID]bool
+	for cursor := "0"; ; {
+		r, err := s.call(ctx, s.scripts.leasesOf, func(_ *table, args []string) []string {
+			return append(args, name, cursor, strconv.Itoa(callMost))
+		})
+		if err != nil {
+			return nil, err
+		}
+		cursor = r.text()
+		some, err := s.list(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		if cursor == "0" && seen == nil {
+			return some, nil
+		}
+		if seen == nil {
+			seen = make(map[core.LeaseID]bool)
+		}
+		for i := range some {
+			if !seen[some[i].ID] {
+				seen[some[i].ID], leases = true, append(leases, some[i])
+			}
+		}
+		if cursor == "0" {
+			return leases, nil
+		}
 	}
-	return s.list(ctx, r)
 }
 
 // list reads leases, each an id and a record.
 func (s *Store) list(ctx context.Context, r *reply) (leases []core.Lease, err error) {
 	for r.more() {
 		id := r.text()
-		found, err := s.read(ctx, id, r.text())
+		found, err := s.read(ctx, r.known, id, r.text())
 		if err != nil {
 			return nil, err
 		}
@@ -115,7 +164,7 @@ const sweepMost = 256
 func (s *Store) Sweep(ctx context.Context, limit int) (core.Swept, error) {
 	var out core.Swept
 	r, err := s.call(ctx, s.scripts.sweep, func(_ *table, args []string) []string {
-		return append(args, strconv.Itoa(min(max(limit, 1), sweepMost)))
+		return append(args, strconv.Itoa(min(max(limit, 1), sweepMost)), flags[bit(s.mayBury())])
 	})
 	if err != nil {
 		return out, err
@@ -126,7 +175,7 @@ func (s *Store) Sweep(ctx context.Context, limit int) (core.Swept, error) {
 	}
 	for r.more() {
 		id, text, _ := strings.Cut(r.text(), " ")
-		found, err := s.read(ctx, id, text)
+		found, err := s.read(ctx, r.known, id, text)
 		if err != nil {
 			return out, err
 		}

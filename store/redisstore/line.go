@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"errors"
 	"strconv"
 
 	"usher.internal/core"
@@ -10,12 +11,16 @@ import (
 // Join counts a waiter. One that waits already stays where it is, with a whole new life.
 func (s *Store) Join(ctx context.Context, w *core.Waiter) (core.Joined, error) {
 	var out core.Joined
-	r, err := s.call(ctx, s.scripts.join, func(_ *table, args []string) []string {
+	by := s.clock.Now().Add(s.opts.Budget)
+	r, err := s.callBy(ctx, by, s.scripts.join, func(_ *table, args []string) []string {
 		return append(
 			args, key(w.ID), w.Account, w.Tenant, life(w.TTL), strconv.Itoa(max(w.AccountCap, 0)), strconv.Itoa(max(w.TenantCap, 0)),
 		)
 	})
 	if err != nil {
+		if !errors.Is(err, errLate) {
+			s.lost.add(lostTake{id: "!" + key(w.ID), after: by})
+		}
 		return out, err
 	}
 	switch r.text() {

@@ -4,17 +4,13 @@ import (
 	"context"
 	"sync"
 	"time"
-
-	"usher.internal/core"
 )
 
 // live beats until ctx ends: what this replica looks after stands as long as it does.
 func (s *Store) live(ctx context.Context) {
 	failing := false
 	for ctx.Err() == nil {
-		_, err := s.call(ctx, s.scripts.beat, func(_ *table, args []string) []string {
-			return append(args, life(s.opts.StoreLeaseTTL))
-		})
+		err := s.beat(ctx)
 		pause := s.opts.StoreLeaseTTL / 3
 		if failing != (err != nil) && ctx.Err() == nil {
 			if failing = err != nil; failing {
@@ -32,9 +28,39 @@ func (s *Store) live(ctx context.Context) {
 	}
 }
 
-// lostTake is a take whose answer did not come: whether it was carried out is not known.
+// beat tells the store that this replica lives, and what it lost of its registration.
+func (s *Store) beat(ctx context.Context) error {
+	registered := ""
+	if r := s.registered.Load(); r != nil {
+		registered = *r
+	}
+	r, err := s.call(ctx, s.scripts.beat, func(_ *table, args []string) []string {
+		return append(args, life(s.opts.StoreLeaseTTL), registered)
+	})
+	if err == nil && r.number() == 0 && registered != "" {
+		// A failover may have lost what the last registration changed.
+		err = s.registerAgain(ctx, r.known)
+	}
+	if err != nil {
+		s.steady.Store(nil)
+		return outage(ctx, err)
+	}
+	if s.steady.Load() == nil {
+		now := s.clock.Now()
+		s.steady.Store(&now)
+	}
+	return nil
+}
+
+// mayBury tells that a replica without a heartbeat is dead: while the store could not be reached, all were without.
+func (s *Store) mayBury() bool {
+	since := s.steady.Load()
+	return since != nil && s.clock.Now().Sub(*since) >= s.opts.StoreLeaseTTL
+}
+
+// lostTake is a take, or a join, whose answer did not come: whether it was carried out is not known.
 type lostTake struct {
-	id core.LeaseID
+	id string // as take_back.lua has it
 	// after is when the server carries it out no more.
 	after time.Time
 }
@@ -119,9 +145,11 @@ func (s *Store) takeBackLost(ctx context.Context) {
 }
 
 func (s *Store) takeBack(ctx context.Context, takes []lostTake) error {
-	events := make([]core.Settlement, len(takes))
-	for i := range takes {
-		events[i] = core.Settlement{Kind: core.SettleWithdrawn, Lease: takes[i].id}
-	}
-	return s.Settle(ctx, events, make([]core.Settled, len(events)))
+	_, err := s.call(ctx, s.scripts.takeBack, func(_ *table, args []string) []string {
+		for i := range takes {
+			args = append(args, takes[i].id)
+		}
+		return args
+	})
+	return err
 }

@@ -126,4 +126,4 @@ func whole(d time.Duration) time.Duration {
 }
 
 // drawName draws a name that nobody else has, of 16 characters: a replica's or an epoch's.
-func drawName() string { return hex.EncodeToString(secret.Draw()[:headSize/2]) }
+func drawName() string { return hex.EncodeToString(secret.Draw()[:8]) }

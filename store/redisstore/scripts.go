@@ -14,9 +14,9 @@ var luaFiles embed.FS
 
 // scripts are what the server runs. Each is the prelude, what its body stands on, and the body.
 type scripts struct {
-	ops, renew, adopt, end, leasesOf, sweep              *rueidis.Lua
+	ops, takeBack, renew, adopt, end, leasesOf, sweep    *rueidis.Lua
 	join, move, leave, cool, warm, cooling, push, pushed *rueidis.Lua
-	register, loads, names, usage, secret, beat          *rueidis.Lua
+	register, loads, names, usage, secret, beat, rebase  *rueidis.Lua
 }
 
 func newScripts() (*scripts, error) {
@@ -34,13 +34,15 @@ func newScripts() (*scripts, error) {
 		return rueidis.NewLuaScript(all.String())
 	}
 	guarded := func(files ...string) *rueidis.Lua { return bare(append([]string{"guard"}, files...)...) }
+	timely := func(files ...string) *rueidis.Lua { return guarded(append([]string{"timely"}, files...)...) }
 	return &scripts{
-		ops: guarded("takes", "settle", "ops"), renew: guarded("lives", "renew"), adopt: guarded("lives", "adopt"), end: guarded("end"),
-		leasesOf: guarded("leases_of"), sweep: guarded("sweep"),
-		join: guarded("join"), move: guarded("move"), leave: guarded("leave"),
-		cool: guarded("cool"), warm: guarded("warm"), cooling: guarded("cooling"),
-		push: guarded("push"), pushed: guarded("pushed"),
+		ops: guarded("takes", "settle", "ops"), takeBack: guarded("relief", "take_back"),
+		renew: timely("relief", "lives", "renew"), adopt: timely("lives", "adopt"), end: guarded("end"),
+		leasesOf: guarded("leases_of"), sweep: timely("relief", "sweep"),
+		join: timely("join"), move: timely("relief", "move"), leave: guarded("leave"),
+		cool: timely("cool"), warm: timely("warm"), cooling: guarded("cooling"),
+		push: timely("push"), pushed: guarded("pushed"),
 		register: bare("register"), loads: guarded("loads"), names: guarded("names"), usage: guarded("usage"),
-		secret: bare("secret"), beat: guarded("beat"),
+		secret: bare("secret"), beat: timely("relief", "beat"), rebase: bare("rebase"),
 	}, fault
 }

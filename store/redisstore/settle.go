@@ -13,6 +13,13 @@ var settleKinds = [...]string{
 
 var flags = [2]string{"0", "1"}
 
+func bit(set bool) int {
+	if set {
+		return 1
+	}
+	return 0
+}
+
 // Settle applies events in order.
 func (s *Store) Settle(ctx context.Context, events []core.Settlement, results []core.Settled) error {
 	n := min(len(events), len(results))
@@ -28,7 +35,7 @@ func (s *Store) Settle(ctx context.Context, events []core.Settlement, results []
 	for i, r := range replies {
 		status, place := r.text(), r.number()
 		sampled, bound := r.number() == 1, r.number() == 1
-		account, err := s.accountAt(ctx, place)
+		account, err := s.accountAt(ctx, r.known, place)
 		if err != nil {
 			return err
 		}
@@ -52,13 +59,9 @@ func unknownAccount(status string, e *core.Settlement) string {
 }
 
 func appendEvent(args []string, e *core.Settlement) []string {
-	sample := 0
-	if e.Sample {
-		sample = 1
-	}
 	lease := keyOrNone(e.Lease)
 	return append(
-		args, settleKinds[e.Kind], lease, e.Account, micros(e.GrantedAt), requestKey(e.Request), flags[sample],
+		args, settleKinds[e.Kind], lease, e.Account, micros(e.GrantedAt), requestKey(e.Request), flags[bit(e.Sample)],
 		keyOrNone(e.Bind), life(e.BindTTL), e.Cool.Account, e.Cool.Model, micros(e.Cool.Until), reason(e.Cool.Reason),
 	)
 }

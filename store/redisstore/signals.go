@@ -54,7 +54,7 @@ func (s *Store) tell(ctx context.Context, message string) {
 		if err != nil {
 			return
 		}
-		if signal.Account, err = s.accountAt(ctx, place); err != nil {
+		if signal.Account, err = s.accountAt(ctx, s.table.Load(), place); err != nil {
 			return
 		}
 		signal.Kind = core.SignalFreed

@@ -67,14 +67,18 @@ type Store struct {
 	logger  *slog.Logger
 	opts    Options
 	// table is where accounts have their places.
-	table atomic.Pointer[table]
-	// skew is how far the server's clock is ahead of this machine's, in nanoseconds.
-	skew atomic.Int64
+	table     atomic.Pointer[table]
+	reckoning reckoning
+	// rebasing is held while the time is learned anew.
+	rebasing sync.Mutex
+	// steady is since when the store has heard each heartbeat, on this machine's clock; nil when it did not hear the last.
+	steady atomic.Pointer[time.Time]
 
-	// registering guards roster and key, and is held while accounts are made known.
+	// registering guards roster and key, and the writing of registered, and is held while accounts are made known.
 	registering sync.Mutex
 	roster      core.Roster
-	key         []byte // that tokens are signed with
+	registered  atomic.Pointer[string] // by what the last registration is known
+	key         []byte                 // that tokens are signed with
 
 	// listening is closed once signals were subscribed to.
 	listening chan struct{}

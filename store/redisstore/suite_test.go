@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/rueidis"
 	"go.uber.org/goleak"
 
 	"usher.internal/core"
@@ -13,7 +14,10 @@ import (
 	"usher.internal/store/storetest/redistest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// The client of a Cluster closes connections that it needs no more 5 s after it learned of that, even when it is closed itself.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"))
+}
 
 // suiteOptions are such that no replica of the suite dies while the harness moves its clock.
 func suiteOptions(server Server, clock core.Clock) Options {
@@ -51,7 +55,7 @@ func miniHarness() storetest.Harness {
 			t.Cleanup(server.Close)
 			server.SetTime(clock.Now())
 			options = suiteOptions(single(server.Addr()), clock)
-			return open(t, options)
+			return inspected(t, open(t, options), beside(t, &options.Server))
 		},
 		Peer: func(t storetest.TB) core.Store { return open(t, options) },
 		Advance: func(d time.Duration) {
@@ -63,16 +67,17 @@ func miniHarness() storetest.Harness {
 }
 
 // realHarness runs on servers whose clock cannot be moved: the time comes with every call. Each check has a namespace of its own.
-func realHarness(server Server, pause func() (resume func())) storetest.Harness {
+func realHarness(t *testing.T, server Server, pause func() (resume func())) storetest.Harness {
 	clock := storetest.NewClock()
 	options := suiteOptions(server, clock)
 	options.fakeNow = clock.Now
+	client := beside(t, &server)
 	made := 0
 	return storetest.Harness{
 		New: func(t storetest.TB) core.Store {
 			made++
 			options.Namespace = strconv.Itoa(made)
-			return open(t, options)
+			return inspected(t, open(t, options), client)
 		},
 		Peer:    func(t storetest.TB) core.Store { return open(t, options) },
 		Advance: clock.Advance,
@@ -80,17 +85,37 @@ func realHarness(server Server, pause func() (resume func())) storetest.Harness 
 	}
 }
 
+// inspected is a store whose namespace has to agree with itself at the check's end.
+func inspected(t storetest.TB, s *Store, client rueidis.Client) *Store {
+	t.Cleanup(func() { sound(t, client, s.prefix[0]) })
+	return s
+}
+
 func TestSuite(t *testing.T) {
-	t.Run("miniredis", func(t *testing.T) { storetest.Run(t, miniHarness()) })
+	t.Run("miniredis", func(t *testing.T) {
+		t.Parallel()
+		storetest.Run(t, miniHarness())
+	})
 	if !redistest.Available() {
 		return
 	}
 	t.Run("single", func(t *testing.T) {
+		t.Parallel()
 		server := redistest.Single(t)
-		storetest.Run(t, realHarness(single("unix://"+server.Socket()), func() func() {
+		storetest.Run(t, realHarness(t, single("unix://"+server.Socket()), func() func() {
 			server.Pause()
 			return server.Resume
 		}))
+	})
+	t.Run("cluster", func(t *testing.T) {
+		t.Parallel()
+		cluster := redistest.NewCluster(t)
+		storetest.Run(t, realHarness(t, Server{Addresses: cluster.Addrs(), Cluster: true}, nil))
+	})
+	t.Run("sentinel", func(t *testing.T) {
+		t.Parallel()
+		sentinel := redistest.NewSentinel(t)
+		storetest.Run(t, realHarness(t, Server{Addresses: sentinel.Addrs(), Master: redistest.MasterName}, nil))
 	})
 }
 

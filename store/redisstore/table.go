@@ -11,7 +11,7 @@ import (
 )
 
 // noEpoch is an epoch that no server has.
-const noEpoch = "0000000000000000"
+const noEpoch = "000000000000000000000000"
 
 // nowhere is no place.
 const nowhere = -1
@@ -20,7 +20,8 @@ const nowhere = -1
 const unlisted = 1<<18 - 1
 
 const (
-	headSize  = 16 // the epoch, before the loads
+	lifeSize  = 16 // of the epoch, which tells one life of the memory from another
+	headSize  = 40 // the epoch and what is added to the server's clock, before the loads
 	loadWidth = 10
 )
 
@@ -153,73 +154,117 @@ func (s *Store) registerAgain(ctx context.Context, of *table) error {
 	return s.makeKnown(ctx, &s.roster)
 }
 
+// registerMost is how many accounts one call makes known.
+const registerMost = 256
+
 // makeKnown tells the server the roster, and keeps where the accounts are. registering is held.
 func (s *Store) makeKnown(ctx context.Context, roster *core.Roster) error {
-	args := s.head(drawName())
-	var ordinals []int32
-	for i := range roster.Accounts {
-		entry := &roster.Accounts[i]
-		if entry.ID != "" {
-			ordinals = append(ordinals, int32(i))
-			args = append(args, entry.ID, strconv.Itoa(min(max(entry.Limit, 0), unlisted-1)))
+	mark := drawName()
+	for range epochMost {
+		next, err := s.register(ctx, roster, mark)
+		if err != nil {
+			return err
 		}
-	}
-	r, err := s.run(ctx, s.scripts.register, args)
-	if err != nil {
+		if next == nil {
+			continue
+		}
+		before := s.table.Load()
+		if next.epoch == before.epoch {
+			// Places stay as they are in an epoch, so what was learned of other replicas' accounts holds.
+			for place, id := range before.ids {
+				if next.id(place) == "" {
+					next.named(place, id)
+				}
+			}
+		}
+		s.table.Store(next)
+		s.registered.Store(&mark)
+		if next.epoch != before.epoch && s.key != nil {
+			// Memory that is new has no key either; the tokens that are out are signed with this one.
+			_, err = s.run(ctx, s.scripts.secret, append(s.head(next.epoch), string(s.key)))
+		}
 		return err
 	}
-	before := s.table.Load()
-	next := &table{epoch: r.text(), places: make([]int32, len(roster.Accounts))}
-	if next.epoch == before.epoch {
-		// Places stay as they are in an epoch, so what was learned of other replicas' accounts holds.
-		for place, id := range before.ids {
-			next.named(place, id)
-		}
-	}
-	for i := range next.places {
-		next.places[i] = nowhere
-	}
-	for _, ordinal := range ordinals {
-		place := r.number()
-		next.named(int(place), roster.Accounts[ordinal].ID)
-		next.places[ordinal], next.ordinals[place] = int32(place), ordinal
-	}
-	if r.err != nil {
-		return r.err
-	}
-	s.table.Store(next)
-	if next.epoch != before.epoch && s.key != nil {
-		// Memory that is new has no key either; the tokens that are out are signed with this one.
-		_, err = s.run(ctx, s.scripts.secret, append(s.head(next.epoch), string(s.key)))
-	}
-	return err
+	return errChanging
 }
 
-// accountAt gives the account of a place, asking the server for one that is not known here.
-func (s *Store) accountAt(ctx context.Context, place int64) (string, error) {
+// register tells the server the roster, in steps; nil when its memory changed between two.
+func (s *Store) register(ctx context.Context, roster *core.Roster, mark string) (*table, error) {
+	next := &table{places: make([]int32, len(roster.Accounts))}
+	var ordinals []int32
+	for i := range next.places {
+		next.places[i] = nowhere
+		if roster.Accounts[i].ID != "" {
+			ordinals = append(ordinals, int32(i))
+		}
+	}
+	for begun := false; !begun || len(ordinals) > 0; begun = true {
+		some := ordinals[:min(len(ordinals), registerMost)]
+		ordinals = ordinals[len(some):]
+		args := append(
+			s.head(drawName()+noEpoch[:8]), s.reckoning.micro(s.clock.Now()), life(s.opts.StoreLeaseTTL), mark, next.epoch,
+		)
+		for _, ordinal := range some {
+			entry := &roster.Accounts[ordinal]
+			args = append(args, entry.ID, strconv.Itoa(min(max(entry.Limit, 0), unlisted-1)))
+		}
+		r, err := s.run(ctx, s.scripts.register, args)
+		if err != nil {
+			return nil, err
+		}
+		if r.now == 0 {
+			return nil, nil
+		}
+		if next.epoch = r.text(); len(next.epoch) != len(noEpoch) {
+			return nil, errRecord
+		}
+		for _, ordinal := range some {
+			place := r.number()
+			if place < 0 || place > unlisted {
+				r.fail(errRecord)
+				break
+			}
+			next.named(int(place), roster.Accounts[ordinal].ID)
+			next.places[ordinal], next.ordinals[place] = int32(place), ordinal
+		}
+		if r.err != nil {
+			return nil, r.err
+		}
+	}
+	return next, nil
+}
+
+// accountAt gives the account of a place in the epoch of a table, asking the server for one that is not known here.
+func (s *Store) accountAt(ctx context.Context, t *table, place int64) (string, error) {
 	if place < 0 {
 		return "", nil
 	}
-	if id := s.table.Load().id(int(place)); id != "" {
+	if id := t.id(int(place)); id != "" {
 		return id, nil
 	}
 	r, err := s.call(ctx, s.scripts.names, func(_ *table, args []string) []string { return args })
 	if err != nil {
 		return "", err
 	}
+	if r.known.epoch[:lifeSize] != t.epoch[:lifeSize] {
+		return "", outage(ctx, errChanging) // another has that place now
+	}
 	s.registering.Lock()
 	defer s.registering.Unlock()
 	before := s.table.Load()
-	next := &table{epoch: before.epoch, places: before.places}
-	next.ids, next.ordinals = append(next.ids, before.ids...), append(next.ordinals, before.ordinals...)
+	next := &table{epoch: r.known.epoch, places: r.known.places}
+	next.ids, next.ordinals = append(next.ids, r.known.ids...), append(next.ordinals, r.known.ordinals...)
 	for r.more() {
-		at := r.number()
-		next.named(int(at), r.text())
+		if at, id := r.number(), r.text(); at >= 0 && at <= unlisted {
+			next.named(int(at), id)
+		}
 	}
 	if err := r.failure(ctx); err != nil {
 		return "", err
 	}
-	s.table.Store(next)
+	if before == r.known {
+		s.table.Store(next)
+	}
 	return next.id(int(place)), nil
 }
 

@@ -31,7 +31,7 @@ func (s *Store) take(grant *core.Grant) take {
 func (t *take) head(kind string, args []string) []string {
 	g := t.grant
 	return append(
-		args, kind, key(g.ID), requestKey(g.Request), micros(t.bound.Add(time.Duration(t.skew.Load()))),
+		args, kind, key(g.ID), requestKey(g.Request), t.reckoning.micro(t.bound),
 		life(g.TTL), strconv.Itoa(max(g.TenantCap, 0)), g.Tenant, g.Owner.Name,
 		lengths(g), g.Tenant+g.Owner.Name+g.Owner.Incarnation+rest(g.Decision, g.Group, g.Model), asker(g),
 	)
@@ -58,7 +58,7 @@ func (t *take) do(ctx context.Context, loads bool, build func(*table, []string) 
 	for again := true; ; again = false {
 		replies, err := t.Store.do(ctx, 1, loads, func(t *table, _ int, args []string) []string { return build(t, args) })
 		if err != nil {
-			t.lost.add(lostTake{id: t.grant.ID, after: t.bound})
+			t.lost.add(lostTake{id: key(t.grant.ID), after: t.bound})
 			return nil, err
 		}
 		r := replies[0]
@@ -162,17 +162,17 @@ func nth(t *table, choices []core.Choice, n int) int {
 // found reads the lease that was granted before, from record and id.
 func (s *Store) found(ctx context.Context, r *reply) (record, error) {
 	text := r.text()
-	return s.read(ctx, r.text(), text)
+	return s.read(ctx, r.known, r.text(), text)
 }
 
 // read reads a record with its account.
-func (s *Store) read(ctx context.Context, id, text string) (record, error) {
+func (s *Store) read(ctx context.Context, t *table, id, text string) (record, error) {
 	found, err := readRecord(id, text)
 	if err != nil {
 		return found, outage(ctx, err)
 	}
 	found.lease.Elsewhere = found.keeper != s.replica
-	found.lease.Account, err = s.accountAt(ctx, found.place)
+	found.lease.Account, err = s.accountAt(ctx, t, found.place)
 	return found, err
 }
 
@@ -275,7 +275,7 @@ func (b *boundReply) took(ctx context.Context, status string) error {
 		},
 		func() (err error) {
 			if layer != 0 {
-				account, err = b.accountAt(ctx, place)
+				account, err = b.accountAt(ctx, b.known, place)
 			}
 			return err
 		},
@@ -329,5 +329,5 @@ func (b *boundReply) account(ctx context.Context, place string) (string, error) 
 	if err != nil {
 		return "", outage(ctx, err)
 	}
-	return b.accountAt(ctx, n)
+	return b.accountAt(ctx, b.known, n)
 }

@@ -1,6 +1,8 @@
--- Lists the leases of ARGV[6], an owner's name. Answers the time, then id and record of each. Idempotent.
-local out = { int(now) }
-for _, id in ipairs(call('SMEMBERS', P .. 'o:' .. ARGV[6])) do
+-- Lists some of the leases of ARGV[6], an owner's name, from cursor ARGV[7] on, about ARGV[8] of them.
+-- Answers the time and the next cursor, 0 at the end, then id and record of each; one may be listed twice. Idempotent.
+local step = call('SSCAN', P .. 'o:' .. ARGV[6], ARGV[7], 'COUNT', ARGV[8])
+local out = { int(now), step[1] }
+for _, id in ipairs(step[2]) do
   local s = find(id)
   if s then
     out[#out + 1] = id

@@ -1,32 +1,40 @@
 -- Shared by every script and put before it.
 --
 -- KEYS[1]  the namespace's prefix, "usher:{name}:"; every other key is made of it, so that all lie in one hash slot
--- ARGV[1]  the time in microseconds since 1970, or "" for the server's own clock
--- ARGV[2]  the epoch that the caller knows, 16 characters
+-- ARGV[1]  until when and from when the call is in time, 16 digits each; in tests also what the server's clock shows
+-- ARGV[2]  the epoch that the caller knows, 24 characters
 -- ARGV[3]  the caller's replica
 -- ARGV[4]  PUBLISH or SPUBLISH
 -- ARGV[5]  the life of marks in microseconds
 --
--- All times are microseconds on the server's clock. A script that answers {'epoch', e} changed nothing.
+-- All times are microseconds on the namespace's clock: the server's, and what that has jumped by. A script that answers
+-- {'epoch', e} changed nothing, nor did one that answers {time, 'late'}.
 local P = KEYS[1]
-local now
-if ARGV[1] ~= '' then
-  now = tonumber(ARGV[1])
-else
-  local t = redis.call('TIME')
-  now = t[1] * 1000000 + t[2]
-end
-local replica, markTTL = ARGV[3], tonumber(ARGV[5])
 local call = redis.call
+
+-- The loads of all accounts lie in one string, so that reading them costs one call however many there are: the epoch
+-- (16, and 8 of all accounts that have places), what is added to the server's clock (16), then for each account in use (3),
+-- waiting (3), limit (3) and probes (1), in base 64 from '0'.
+local EPOCH, HEAD, WIDTH, UNLISTED = 24, 40, 10, 262143
+local STEP = 64 -- of what is over, ended by one call
+local APART = 5000000 -- by which clocks part that have jumped
+local loads = call('GET', P .. 'L') or ''
+
+local added = tonumber(string.sub(loads, EPOCH + 1, HEAD)) or 0
+local now
+if #ARGV[1] > 32 then
+  now = tonumber(string.sub(ARGV[1], 33)) + added
+else
+  local t = call('TIME')
+  now = t[1] * 1000000 + t[2] + added
+end
+-- Out of time is a call that comes after its caller gave up, and one whose caller's clock and this one have parted.
+local untimely = now > tonumber(string.sub(ARGV[1], 1, 16)) or now < tonumber(string.sub(ARGV[1], 17, 32))
+local replica, markTTL = ARGV[3], tonumber(ARGV[5])
 
 local function int(x) return string.format('%.0f', x) end
 local nowText = int(now)
 
--- The loads of all accounts lie in one string, so that reading them costs one call however many there are: the epoch,
--- then for each account in use (3), waiting (3), limit (3) and probes (1), in base 64 from '0'.
-local HEAD, WIDTH, UNLISTED = 16, 10, 262143
-local STEP = 64 -- of what is over, ended by one call
-local loads = call('GET', P .. 'L') or ''
 local accounts, changed = {}, {}
 local freed, signals = {}, {}
 
@@ -103,6 +111,7 @@ local function served()
   turn = nil
 end
 
+local chain = string.sub(loads, EPOCH - 7, EPOCH)
 -- named gives the place of an account, which is made known if need be: then it has no slots until a roster lists it.
 local function named(id)
   local i = call('HGET', P .. 'A', id)
@@ -110,6 +119,9 @@ local function named(id)
   i = call('HLEN', P .. 'A')
   call('HSET', P .. 'A', id, i)
   call('HSET', P .. 'N', i, id)
+  -- Places are worth nothing to who knows other accounts in them, as after a failover that lost some.
+  chain = string.sub(redis.sha1hex(chain .. id), 1, 8)
+  call('SETRANGE', P .. 'L', EPOCH - 8, chain)
   call('APPEND', P .. 'L', '000000' .. three(UNLISTED) .. '0')
   accounts[i] = { use = 0, wait = 0, limit = UNLISTED, probes = 0 }
   changed[i] = true

@@ -1,12 +1,22 @@
 -- Makes accounts known and sets their limits. Without the guard: it is how a caller learns the epoch.
 --
 -- ARGV[2]  the epoch that begins if the server knows none
--- ARGV[6..] id and limit for each account, 0 is unlimited
+-- ARGV[6]  where the caller thinks the clock is, 0 when it does not know; a new memory goes on from there
+-- ARGV[7]  the life of the replica without a heartbeat, and ARGV[8] by what its heartbeats tell that this was not lost
+-- ARGV[9]  the epoch that must not have changed meanwhile, or ""
+-- ARGV[10..] id and limit for each account, 0 is unlimited
 --
 -- Answers the time, the epoch, then the place of each account. Idempotent. What is in use is never reset.
+if ARGV[9] ~= '' and string.sub(loads, 1, EPOCH) ~= ARGV[9] then return { 'epoch', string.sub(loads, 1, EPOCH) } end
 if loads == '' then
   -- What was counted is gone, and what it counted may not be: it is counted again.
-  loads = ARGV[2] .. string.rep('000000' .. three(UNLISTED) .. '0', call('HLEN', P .. 'A'))
+  local expected = tonumber(ARGV[6])
+  if expected > 0 and math.abs(expected - now) > APART then
+    added, now = added + expected - now, expected
+  end
+  loads = string.sub(ARGV[2], 1, EPOCH) .. string.format('%016.0f', added) ..
+    string.rep('000000' .. three(UNLISTED) .. '0', call('HLEN', P .. 'A'))
+  chain = string.sub(loads, EPOCH - 7, EPOCH)
   call('SET', P .. 'L', loads)
   for _, id in ipairs(call('ZRANGE', P .. 'x', 0, -1)) do
     local s = find(id)
@@ -17,9 +27,11 @@ if loads == '' then
   end
   for _, s in ipairs(call('HVALS', P .. 'w')) do count(tonumber(string.match(s, '^(%-?%d+)')), 0, 1, 0) end
 end
-due(STEP)
-local out = { int(now), string.sub(loads, 1, HEAD) }
-for n = 6, #ARGV, 2 do
+if not untimely then due(STEP) end
+call('ZADD', P .. 'r', int(now + tonumber(ARGV[7])), replica)
+call('HSET', P .. 'g', replica, ARGV[8])
+local out = { int(now), '' }
+for n = 10, #ARGV, 2 do
   local i, limit = named(ARGV[n]), math.min(tonumber(ARGV[n + 1]), UNLISTED - 1)
   local a = account(i)
   if a.limit ~= limit then
@@ -30,4 +42,5 @@ for n = 6, #ARGV, 2 do
   out[#out + 1] = i
 end
 done()
+out[2] = string.sub(loads, 1, EPOCH - 8) .. chain
 return out

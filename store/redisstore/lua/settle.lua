@@ -95,10 +95,19 @@ local function byRequest(at)
   return { 'm', -1, 0, 0 }
 end
 
+-- A server out of memory refuses what might grow something, but not once a script has begun to write; and of the events of one
+-- call the last may be a release.
+local function begin() call('DEL', P .. 'none') end
+
 local function settle(at)
   local id = ARGV[at + 1]
-  if id == '' then return byRequest(at) end
+  if id == '' then
+    begin()
+    return byRequest(at)
+  end
   local s, flags, why, i = find(id)
+  if s and (ARGV[at] == 'f' or ARGV[at] == 'u') then return live(at, id, s) end
+  begin()
   if s then return live(at, id, s) end
   if flags then return ended(at, id, flags, why, i) end
   return gone(at, id)

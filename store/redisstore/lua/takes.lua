@@ -48,7 +48,7 @@ end
 -- late tells that a take must not be carried out any more.
 local function late(at)
   local notAfter = tonumber(ARGV[at + 2])
-  return notAfter > 0 and notAfter < now
+  return untimely or notAfter > 0 and notAfter < now
 end
 
 -- Takes the first choice that has room, and binds the session to it. Idempotent by request key and by lease id.
