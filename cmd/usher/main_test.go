@@ -110,8 +110,23 @@ type server struct {
 // serve starts an usher and waits until it serves. The test's end kills what is left of it.
 func serve(t *testing.T, args ...string) *server {
 	t.Helper()
+	s := launch(t, nil, args...)
+	var line struct {
+		Addresses []string `json:"addresses"`
+	}
+	if err := json.Unmarshal([]byte(s.await(t, s.log, `"msg":"serving"`, 1)), &line); err != nil {
+		t.Fatal(err)
+	}
+	s.addresses = line.Addresses
+	return s
+}
+
+// launch starts an usher with more in its environment.
+func launch(t *testing.T, env []string, args ...string) *server {
+	t.Helper()
 	s := &server{out: newOutput(), log: newOutput(), ended: make(chan struct{})}
 	s.cmd = exec.Command(binary, append([]string{"serve"}, args...)...)
+	s.cmd.Env = append(os.Environ(), env...)
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.log
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -124,13 +139,6 @@ func serve(t *testing.T, args ...string) *server {
 		_ = s.cmd.Process.Kill()
 		<-s.ended
 	})
-	var line struct {
-		Addresses []string `json:"addresses"`
-	}
-	if err := json.Unmarshal([]byte(s.await(t, s.log, `"msg":"serving"`, 1)), &line); err != nil {
-		t.Fatal(err)
-	}
-	s.addresses = line.Addresses
 	return s
 }
 

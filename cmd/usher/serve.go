@@ -28,6 +28,7 @@ type serveCmd struct {
 	Demo         bool           `help:"Serve a made-up pool with a little simulated traffic, to look at." xor:"pool"`
 	DemoTraffic  bool           `help:"Whether the demo has traffic." default:"true" negatable:""`
 	Listen       []string       `help:"Where to listen: HOST:PORT or unix:///PATH; can be given again. Wins over the file." sep:"none" placeholder:"ADDRESS"`
+	Redis        []string       `help:"The Redis that several ushers share as one store, in place of memory: redis://HOST[:PORT], rediss:// for TLS, or unix:///PATH; several for Sentinels or a Cluster, with redis.mode in the file. Wins over the file." env:"USHER_REDIS" placeholder:"URL"`
 	Insecure     bool           `help:"Allow addresses that other machines reach, without TLS."`
 	DrainTimeout *time.Duration `help:"How long what is in flight may take to end at a stop. Wins over the file." placeholder:"DURATION"`
 	LogLevel     string         `help:"The least severe log lines: debug, info, warn or error. Wins over the file." enum:",debug,info,warn,error" default:"" placeholder:"LEVEL"`
@@ -38,13 +39,17 @@ func (serveCmd) Help() string {
 	return `Serves until SIGTERM or Ctrl-C, then lets what is in flight end; a second signal ends usher at once. It listens on
 127.0.0.1:7411 unless it is told otherwise, and logs to standard error.
 
+A password for Redis is in the file that redis.password_file names, or in the environment: USHER_REDIS_PASSWORD, and for Sentinels
+USHER_REDIS_SENTINEL_PASSWORD.
+
 Exit codes: 0 stopped by a signal, 1 it could not start, a listener failed, or a second signal came, 2 a mistake on the command line.
 
 Examples:
 
     usher serve --demo
     usher config example > usher.yaml && usher serve --config usher.yaml
-    usher serve --config usher.yaml --listen unix:///run/usher/usher.sock --listen 127.0.0.1:7411`
+    usher serve --config usher.yaml --listen unix:///run/usher/usher.sock --listen 127.0.0.1:7411
+    usher serve --config usher.yaml --redis unix:///run/redis/redis.sock`
 }
 
 // Validate refuses what cannot be meant.
@@ -55,12 +60,19 @@ func (c *serveCmd) Validate() error {
 			"or --demo to look at a made-up pool")
 	case !c.DemoTraffic && !c.Demo:
 		return errors.New("--no-demo-traffic is for --demo")
+	case c.Demo && len(c.Redis) > 0:
+		return errors.New("the demo keeps what it holds in memory: leave out --redis (USHER_REDIS)")
 	case c.DrainTimeout != nil && *c.DrainTimeout < 0:
 		return errors.New("--drain-timeout is below 0: give 0s or more")
 	}
 	for _, address := range c.Listen {
 		if err := config.CheckAddress(address); err != nil {
 			return fmt.Errorf("--listen: %w", err)
+		}
+	}
+	for _, u := range c.Redis {
+		if err := config.CheckRedisURL(u); err != nil {
+			return fmt.Errorf("--redis: the URL %w; give redis://HOST[:PORT], rediss://HOST[:PORT] or unix:///PATH", err)
 		}
 	}
 	return nil
@@ -73,6 +85,7 @@ func (c *serveCmd) Run(ctx context.Context, std cli.IO) error {
 	defer signal.Stop(hangups)
 	opts := app.Options{
 		File: c.Config, Override: c.override, Log: std.Err, Terminal: term.IsTerminal(int(os.Stderr.Fd())), Version: std.Version,
+		Secrets: app.Secrets{Redis: std.Env("USHER_REDIS_PASSWORD"), Sentinel: std.Env("USHER_REDIS_SENTINEL_PASSWORD")},
 	}
 	if c.Demo {
 		made, err := demo.Config(std.Now())
@@ -121,6 +134,9 @@ func (c *serveCmd) override(read *config.Config) {
 	s := &read.Server
 	if len(c.Listen) > 0 {
 		s.Listen = c.Listen
+	}
+	if len(c.Redis) > 0 {
+		read.Redis.URLs = c.Redis
 	}
 	if c.Insecure {
 		s.Insecure = true

@@ -20,6 +20,7 @@ func TestServeRefusesToStart(t *testing.T) {
 	valid := file(t, "accounts: []\n")
 	invalid := file(t, "accounts:\n  - id: a\n    state: pasued\n    prio: 3\n")
 	folder := t.TempDir()
+	stateful := file(t, "accounts: []\nmemory: {state_file: "+filepath.Join(folder, "state")+"}\n")
 	for name, c := range map[string]struct {
 		args []string
 		code int
@@ -30,6 +31,9 @@ func TestServeRefusesToStart(t *testing.T) {
 		"traffic":         {[]string{"--config", valid, "--no-demo-traffic"}, 2, []string{"--demo"}},
 		"address":         {[]string{"--demo", "--listen", "7411"}, 2, []string{"--listen", "HOST:PORT"}},
 		"level":           {[]string{"--demo", "--log-level", "loud"}, 2, []string{"--log-level", "debug"}},
+		"demo on Redis":   {[]string{"--demo", "--redis", "redis://h"}, 2, []string{"--redis", "in memory"}},
+		"Redis password":  {[]string{"--config", valid, "--redis", "redis://u:p@h"}, 2, []string{"--redis", "USHER_REDIS_PASSWORD"}},
+		"state and Redis": {[]string{"--config", stateful, "--redis", "redis://h"}, 1, []string{"memory.state_file: is for the store in memory"}},
 		"drain timeout":   {[]string{"--demo", "--drain-timeout", "-1s"}, 2, []string{"--drain-timeout"}},
 		"port in use":     {[]string{"--demo", "--listen", taken.Addr().String()}, 1, []string{taken.Addr().String(), "another process has this port"}},
 		"every interface": {[]string{"--demo", "--listen", "0.0.0.0:0"}, 1, []string{"0.0.0.0:0", "--insecure"}},

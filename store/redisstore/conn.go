@@ -130,7 +130,7 @@ func (c *conn) close() {
 func dial(server *Server) (rueidis.Client, error) {
 	option := rueidis.ClientOption{
 		InitAddress: server.Addresses, Username: server.User, Password: server.Password, SelectDB: server.Database,
-		TLSConfig: server.TLS, ClientName: "usher",
+		TLSConfig: server.TLS, ClientName: "usher", ClientSetInfo: rueidis.DisableClientSetInfo,
 		DisableCache: true, DisableRetry: true, AlwaysRESP2: true,
 		Dialer: net.Dialer{Timeout: dialTimeout, KeepAlive: time.Second}, ConnWriteTimeout: writeTimeout,
 	}

@@ -22,6 +22,7 @@ import (
 	"usher.internal/server"
 	"usher.internal/server/telemetry"
 	"usher.internal/store/memstore"
+	"usher.internal/store/redisstore"
 )
 
 // cutoff is what a stop may take after the drain is over, for what does not end when it is told to.
@@ -41,6 +42,8 @@ type Options struct {
 	Version string
 	// Clock is core.SystemClock when nil.
 	Clock core.Clock
+	// Secrets are what no file of the configuration has in it.
+	Secrets Secrets
 }
 
 // App is one usher. All methods are safe for concurrent use.
@@ -53,6 +56,8 @@ type App struct {
 	scheduler *core.Scheduler
 	server    *server.Server
 	state     *memstore.StateFile // nil without memory.state_file
+	store     core.Store
+	redis     *redisstore.Store // nil when store is in memory
 	teardown  teardown
 
 	// served is closed when no listener is served any more; serveErr is set before.
@@ -115,22 +120,21 @@ func (a *App) read() error {
 	default:
 		return errors.New("app: neither a file nor a configuration")
 	}
+	return a.complete(a.config)
+}
+
+// complete adds what the command line says.
+func (a *App) complete(c *config.Config) error {
 	if a.opts.Override != nil {
-		a.opts.Override(a.config)
+		a.opts.Override(c)
 	}
-	return nil
+	return c.StoreError()
 }
 
 func (a *App) build(ctx context.Context) error {
 	s := &a.config.Server
-	store, err := memstore.New(memstore.Options{Clock: a.clock, MarkTTL: s.MarkTTL})
-	if err != nil {
-		return err
-	}
-	a.teardown.push("store", func(context.Context) error { return store.Close() })
 	logger := slog.New(slogHandler{core: a.log.Core()})
-	// Before the scheduler: the key that tokens are signed with may be in the file.
-	if err := a.openState(ctx, store, logger); err != nil {
+	if err := a.openStore(ctx, logger); err != nil {
 		return err
 	}
 	observer, err := telemetry.New()
@@ -141,12 +145,15 @@ func (a *App) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.scheduler, err = core.New(ctx, core.Options{
-		Store: store, Clock: a.clock, Observer: observer,
-		Logger:   logger,
-		LeaseTTL: s.LeaseTTL, MaxLeaseAge: s.MaxLeaseAge, Owners: s.OwnerTerms(), HistoryBytes: s.CoreHistoryBytes(),
-		Outcomes: outcomes,
-		Entropy:  rand.Uint64, // safe for concurrent use, and seeded by the system at each start
+	err = a.patiently(ctx, startPatience, func(ctx context.Context) (err error) {
+		a.scheduler, err = core.New(ctx, core.Options{
+			Store: a.store, Clock: a.clock, Observer: observer,
+			Logger:   logger,
+			LeaseTTL: s.LeaseTTL, MaxLeaseAge: s.MaxLeaseAge, Owners: s.OwnerTerms(), HistoryBytes: s.CoreHistoryBytes(),
+			Outcomes: outcomes, Shared: a.redis != nil, StoreBudget: a.storeBudget(),
+			Entropy: rand.Uint64, // safe for concurrent use, and seeded by the system at each start
+		})
+		return err
 	})
 	if err != nil {
 		return err
@@ -157,13 +164,15 @@ func (a *App) build(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := a.scheduler.Apply(ctx, a.config.Pool(), a.config.Policy.Decide()); err != nil {
+	if err := a.patiently(ctx, startPatience, func(ctx context.Context) error {
+		return a.scheduler.Apply(ctx, a.config.Pool(), a.config.Policy.Decide())
+	}); err != nil {
 		return err
 	}
 	a.server, err = server.New(server.Options{
 		Scheduler: a.scheduler, Metrics: a.scheduler, Owners: a.scheduler, Telemetry: observer, Logger: a.log,
 		MarkTTL: s.MarkTTL, MaxSubscribers: s.Limits.MetricsStreams,
-		RetryAfter: s.RetryAfter, MinPingInterval: s.Keepalive.MinPingInterval,
+		RetryAfter: s.RetryAfter, MinPingInterval: s.Keepalive.MinPingInterval, Idle: a.idle(),
 	})
 	if err != nil {
 		return err
@@ -212,7 +221,7 @@ func (a *App) startLocked(ctx context.Context) error {
 			return fmt.Errorf("watch %s: %w", a.opts.File, err)
 		}
 	}
-	a.log.Info("serving", zap.Strings("addresses", a.addresses), zap.Int("accounts", len(a.config.Accounts)),
+	a.log.Info("serving", zap.String("store", a.config.StoreName()), zap.Strings("addresses", a.addresses), zap.Int("accounts", len(a.config.Accounts)),
 		zap.String("profile", a.config.Policy.Profile), zap.String("version", a.opts.Version))
 	if len(a.config.Accounts) == 0 {
 		a.log.Warn("there are no accounts: every Select will be refused")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -43,9 +44,9 @@ func (a *App) reloadIf(ctx context.Context, forced bool) error {
 		c, err = config.Parse(a.opts.File, data)
 	}
 	if err == nil {
-		if a.opts.Override != nil {
-			a.opts.Override(c)
-		}
+		err = a.complete(c)
+	}
+	if err == nil {
 		err = a.apply(ctx, c)
 	}
 	if err != nil {
@@ -65,9 +66,9 @@ func (a *App) apply(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
-	defer cancel()
-	if err := a.scheduler.Apply(ctx, c.Pool(), c.Policy.Decide()); err != nil {
+	if err := a.patiently(ctx, reloadTimeout, func(ctx context.Context) error {
+		return a.scheduler.Apply(ctx, c.Pool(), c.Policy.Decide())
+	}); err != nil {
 		return err
 	}
 	a.scheduler.UseOutcomes(outcomes)
@@ -78,8 +79,9 @@ func (a *App) apply(ctx context.Context, c *config.Config) error {
 func restartChanges(inForce, read *config.Config) []string {
 	server := inForce.Server
 	server.Log.Level = read.Server.Log.Level
-	return append(changes("server", reflect.ValueOf(server), reflect.ValueOf(read.Server)),
-		changes("memory", reflect.ValueOf(inForce.Memory), reflect.ValueOf(read.Memory))...)
+	return slices.Concat(changes("server", reflect.ValueOf(server), reflect.ValueOf(read.Server)),
+		changes("memory", reflect.ValueOf(inForce.Memory), reflect.ValueOf(read.Memory)),
+		changes("redis", reflect.ValueOf(inForce.Redis), reflect.ValueOf(read.Redis)))
 }
 
 func changes(path string, x, y reflect.Value) []string {

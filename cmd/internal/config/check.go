@@ -35,6 +35,10 @@ func check(p *problems, c *Config) {
 	checkOutcomes(p, c.Outcomes)
 	checkListen(p, c.Server.Listen)
 	checkLeases(p, &c.Server)
+	checkRedis(p, &c.Redis)
+	if len(c.Redis.URLs) > 0 {
+		checkStore(p, c)
+	}
 	if path := c.Memory.StateFile; path != "" && (!filepath.IsAbs(path) || filepath.Clean(path) != path || filepath.Dir(path) == path) {
 		p.add("memory.state_file", "is %q; allowed: the absolute path of a file, such as /var/lib/usher/state", path)
 	}

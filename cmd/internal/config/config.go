@@ -23,6 +23,8 @@ type Config struct {
 	Server Server `yaml:"server"`
 	// What usher keeps in its own memory. Takes effect at a restart.
 	Memory Memory `yaml:"memory"`
+	// The store that several ushers share, in place of memory. Takes effect at a restart.
+	Redis Redis `yaml:"redis"`
 }
 
 // Account is one upstream that can serve requests.

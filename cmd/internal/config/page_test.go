@@ -65,7 +65,7 @@ func TestPolicyFaultsNameTheFile(t *testing.T) {
 func fieldComments(t *testing.T) map[string]string {
 	t.Helper()
 	comments := make(map[string]string)
-	for _, name := range []string{"config.go", "policy.go", "server.go"} {
+	for _, name := range []string{"config.go", "policy.go", "server.go", "redis.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
@@ -94,7 +94,7 @@ Durations are text such as ` + "`250ms`, `10s`, `1h30m`" + `; instants are RFC 3
 characters and no white space at their ends; numbers are decimal. Aliases are not allowed.
 
 ` + "`groups`, `accounts`, `policy` and `outcomes`" + ` are read again when the file changes and on SIGHUP: all of it, or, when there is a mistake in it,
-nothing. ` + "`server` and `memory`" + ` take effect at a restart, but for ` + "`server.log.level`" + `. Flags of ` + "`usher serve`" + ` win over the file.
+nothing. ` + "`server`, `memory` and `redis`" + ` take effect at a restart, but for ` + "`server.log.level`" + `. Flags of ` + "`usher serve`" + ` win over the file.
 
 An annotated example: [usher.example.yaml](usher.example.yaml), or ` + "`usher config example`" + `.
 

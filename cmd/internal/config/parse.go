@@ -68,6 +68,7 @@ func Check(path string) (*Config, error) {
 	c, p := parse(data)
 	if c != nil {
 		checkExposed(p, &c.Server)
+		checkStore(p, c)
 	}
 	if err := p.err(path); err != nil {
 		return nil, err

@@ -23,7 +23,7 @@ func TestParseRefuses(t *testing.T) {
 	}{
 		"empty":            {"", []string{"f.yaml:1: the file is empty"}},
 		"only a comment":   {"# nothing\n", []string{"f.yaml:1: the file is empty"}},
-		"not a mapping":    {"- a\n", []string{"f.yaml:1: must have fields (groups, accounts, policy, outcomes, server, memory), is a list"}},
+		"not a mapping":    {"- a\n", []string{"f.yaml:1: must have fields (groups, accounts, policy, outcomes, server, memory, redis), is a list"}},
 		"no accounts key":  {"groups: []\n", []string{"f.yaml:1: accounts: is required"}},
 		"not yaml":         {"accounts: []\npolicy: {\n", []string{"not YAML:"}},
 		"tab":              {"accounts:\n\t- id: a\n", []string{"f.yaml:2: not YAML:"}},

@@ -90,6 +90,7 @@ func Default() *Config {
 			},
 			Limits: Limits{MetricsStreams: 1000},
 		},
+		Redis: defaultRedis(),
 	}
 }
 
