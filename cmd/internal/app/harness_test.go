@@ -17,7 +17,10 @@ import (
 	usherv1 "usher.internal/gen/usher/v1"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// The client of a Cluster closes connections that it needs no more 5 s after it learned of that, even when it is closed itself.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"))
+}
 
 // patience bounds what a test waits for; nothing is measured with it.
 const patience = 20 * time.Second

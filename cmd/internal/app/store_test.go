@@ -102,6 +102,30 @@ func TestWarnsOfEviction(t *testing.T) {
 	book.await(t, `"fault":"its maxmemory-policy is allkeys-lru`, 1)
 }
 
+// TestModes: what redis.urls mean is as redis.mode says.
+func TestModes(t *testing.T) {
+	if !redistest.Available() {
+		return
+	}
+	for name, section := range map[string]func(*testing.T) (addresses []string, more string){
+		"cluster": func(t *testing.T) ([]string, string) { return redistest.NewCluster(t).Addrs(), "mode: cluster" },
+		"sentinel": func(t *testing.T) ([]string, string) {
+			return redistest.NewSentinel(t).Addrs(), "mode: sentinel, master: " + redistest.MasterName
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			addresses, more := section(t)
+			text := oneAccount + "redis: {urls: ['redis://" + strings.Join(addresses, "', 'redis://") + "'], budget: 10s, " + more + "}\n"
+			a := started(t, Options{Config: parsed(t, text)})
+			conn := dial(t, a.Addresses()[0])
+			take(t, conn)
+			if n := snapshot(t, conn).GetAccounts()[0].GetInUse(); n != 1 {
+				t.Errorf("%d in use", n)
+			}
+		})
+	}
+}
+
 func TestRedisFiles(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name, text string) string {
