@@ -85,7 +85,7 @@ bench: ## run the benchmarks; BENCH=regexp COUNT=n, result in bin/bench.txt
 benchstat: ## compare bin/old.txt with bin/bench.txt
 	$(STAT) bin/old.txt bin/bench.txt
 
-soak: ## run the soak tests for SOAK (60s)
+soak: ## run each soak test for SOAK (60s)
 	USHER_SOAK=$(SOAK) go test ./cmd/... -run 'TestSoak' -count=1 -v -timeout $(SOAK_LIMIT)
 
 # In the first half the detector watches core and its clients, in the second a whole

@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 	if spec := os.Getenv(gatewayEnv); spec != "" {
 		os.Exit(gatewayMain(spec))
 	}
+	if spec := os.Getenv(busyEnv); spec != "" {
+		os.Exit(busyMain(spec))
+	}
 	os.Exit(withBinary(m))
 }
 

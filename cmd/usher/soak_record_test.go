@@ -16,9 +16,11 @@ type held struct {
 	until   time.Duration
 }
 
-// checkHeld counts, for each account, how many were surely live at once, and gives what must not be.
-func checkHeld(t *testing.T, all []held, limits map[string]int) (wrong []string) {
-	t.Helper()
+// holding is how many leases of an account were surely held, in all and at most at once.
+type holding struct{ leases, atOnce int }
+
+// mostHeld counts, for each account, how many were surely live at once.
+func mostHeld(all []held) map[string]holding {
 	type edge struct {
 		at   time.Duration
 		step int
@@ -29,24 +31,36 @@ func checkHeld(t *testing.T, all []held, limits map[string]int) (wrong []string)
 			edges[h.account] = append(edges[h.account], edge{h.from, 1}, edge{h.until, -1})
 		}
 	}
+	most := make(map[string]holding)
 	for account, list := range edges {
-		limit, known := limits[account]
-		if !known {
-			wrong = append(wrong, fmt.Sprintf("account %q is not in the pool", account))
-			continue
-		}
 		// At the same instant one ends before another begins.
 		slices.SortFunc(list, func(a, b edge) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.step, b.step)) })
-		now, most := 0, 0
+		now, peak := 0, 0
 		for _, e := range list {
 			now += e.step
-			most = max(most, now)
+			peak = max(peak, now)
 		}
-		t.Logf("%s: %d leases surely held, at most %d of %d at once", account, len(list)/2, most, limit)
-		if most > limit {
-			wrong = append(wrong, fmt.Sprintf("%s: %d leases at once, the limit is %d", account, most, limit))
+		most[account] = holding{len(list) / 2, peak}
+	}
+	return most
+}
+
+// checkHeld gives what must not be.
+func checkHeld(t *testing.T, all []held, limits map[string]int) (wrong []string) {
+	t.Helper()
+	most := mostHeld(all)
+	for account, is := range most {
+		limit, known := limits[account]
+		t.Logf("%s: %d leases surely held, at most %d of %d at once", account, is.leases, is.atOnce, limit)
+		switch {
+		case !known:
+			wrong = append(wrong, fmt.Sprintf("account %q is not in the pool", account))
+		case is.atOnce > limit:
+			wrong = append(wrong, fmt.Sprintf("%s: %d leases at once, the limit is %d", account, is.atOnce, limit))
 		}
-		if most == 0 {
+	}
+	for account := range limits {
+		if most[account].atOnce == 0 {
 			wrong = append(wrong, account+": never used")
 		}
 	}

@@ -31,6 +31,12 @@ const (
 // soakLimits is a pool that its clients fill.
 var soakLimits = map[string]int{"a": 1, "b": 2, "c": 4, "d": 8, "e": 16, "f": 24}
 
+// eager has a client connect again at once.
+var eager = grpc.WithConnectParams(grpc.ConnectParams{
+	Backoff:           backoff.Config{BaseDelay: time.Millisecond, Multiplier: 1.5, Jitter: 0.2, MaxDelay: 50 * time.Millisecond},
+	MinConnectTimeout: time.Second,
+})
+
 // TestSoak mixes operations of many clients, half of them over connections that are cut, and watches
 // at the clients that no limit is passed and nothing stays in use. USHER_SOAK is for how long, or USHER_SOAK_OPS
 // how many operations in all; without them it is a short one.
@@ -132,9 +138,7 @@ func soakClients(t *testing.T, s *server, since time.Time) ([]*worker, []*cutter
 			cutters = append(cutters, cut)
 			address = cut.address()
 		}
-		eager := backoff.Config{BaseDelay: time.Millisecond, Multiplier: 1.5, Jitter: 0.2, MaxDelay: 50 * time.Millisecond}
-		conn := dial(t, address, grpc.WithConnectParams(grpc.ConnectParams{Backoff: eager, MinConnectTimeout: time.Second}),
-			grpc.WithDefaultCallOptions(grpc.WaitForReady(true)))
+		conn := dial(t, address, eager, grpc.WithDefaultCallOptions(grpc.WaitForReady(true)))
 		clients = append(clients, usherv1.NewSchedulerServiceClient(conn))
 	}
 	var workers []*worker
