@@ -221,8 +221,7 @@ func (o *owners) carry() (out []carriedOwner) {
 		return 1
 	})
 	for _, i := range all {
-		gone := i.due.IsZero() || i.looks > 0
-		out = append(out, carriedOwner{i.owner.Name, i.owner.Incarnation, i.since.UnixNano(), gone})
+		out = append(out, carriedOwner{i.owner.Name, i.owner.Incarnation, i.since.UnixNano(), i.due.IsZero()})
 	}
 	return out
 }

@@ -217,9 +217,11 @@ func (o *owners) detach(a *Attachment, now time.Time) {
 	i.attached = nil
 	a.end(errDetached)
 	o.changes++
-	if grace := now.Add(o.terms.OwnerGrace); i.looks == 0 && grace.Before(i.due) {
+	// A silent one too has its grace: what requests of its own got in its silence ends with that.
+	if grace := now.Add(o.terms.OwnerGrace); grace.Before(i.due) {
 		i.due = grace
 	}
+	i.looks = 0
 	o.wake()
 }
 

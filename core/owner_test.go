@@ -83,6 +83,23 @@ func TestBreakAfterSilence(t *testing.T) {
 	})
 }
 
+// TestBreakInSilence: what a request that stood in line got for a silent owner does not outlive the owner's end.
+func TestBreakInSilence(t *testing.T) {
+	for _, silent := range []time.Duration{time.Second, 15 * time.Second} { // since its leases were ended
+		withOwners(t, plain(1, 20), func(h *house) {
+			a := h.attach("stopped", "1", false)
+			h.takes(ofOwner("stopped", "1"), 2)
+			later(20 * time.Second)
+			h.inUse(0)
+			later(silent)
+			h.take(ofOwner("stopped", "1"))
+			a.Detach()
+			later(10 * time.Second)
+			h.inUse(0)
+		})
+	}
+}
+
 // TestComesBack: a reconnect within the grace keeps the leases, and so does a heartbeat on a stream that had fallen silent.
 func TestComesBack(t *testing.T) {
 	withOwners(t, plain(1, 20), func(h *house) {

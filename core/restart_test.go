@@ -146,6 +146,21 @@ func TestRestartWaitsForNobodyAnew(t *testing.T) {
 	})
 }
 
+// TestRestartEndsWhatASilentOwnerGot: an owner that was silent when usher ended is waited for, whatever was ended before.
+func TestRestartEndsWhatASilentOwnerGot(t *testing.T) {
+	withOwners(t, plain(1, 0), func(old *house) {
+		old.attach("stopped", "1", false)
+		old.take(ofOwner("stopped", "1"))
+		later(20 * time.Second)
+		old.inUse(0)
+		old.take(ofOwner("stopped", "1"))
+		h := restarted(old, time.Second, plain(1, 0))
+		h.inUse(1)
+		later(10 * time.Second)
+		h.inUse(0)
+	})
+}
+
 // TestForeignState: what cannot be read is refused whole.
 func TestForeignState(t *testing.T) {
 	h := newHouse(t, plain(1, 0))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -95,8 +96,8 @@ func newCoreAt(tb testing.TB, accounts []pool.Account, opts core.Options, policy
 	if err != nil {
 		tb.Fatal(err)
 	}
-	entropy := uint64(0)
-	opts.Store, opts.Entropy = store, func() uint64 { entropy++; return entropy }
+	var entropy atomic.Uint64
+	opts.Store, opts.Entropy = store, func() uint64 { return entropy.Add(1) }
 	scheduler, err := core.New(tb.Context(), opts)
 	if err != nil {
 		tb.Fatal(err)

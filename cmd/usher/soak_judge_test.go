@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"testing"
@@ -138,7 +137,7 @@ func (v *verdict) quantiles(t *testing.T, way string) {
 	if len(took) == 0 {
 		return
 	}
-	slices.SortFunc(took, func(a, b time.Duration) int { return cmp.Compare(a, b) })
+	slices.Sort(took)
 	at := func(q float64) time.Duration {
 		return took[int(q*float64(len(took)-1))].Round(time.Microsecond)
 	}

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	usherv1 "usher.internal/gen/usher/v1"
 )
 
 // trouble is what happens to a gateway.
@@ -130,8 +132,16 @@ func (f *fleet) lacks() (names []string) {
 func (f *fleet) awaitNothing(t *testing.T, budget soakLength) {
 	t.Helper()
 	since := time.Now()
+	var s *usherv1.MetricsSnapshot
+	defer func() {
+		if t.Failed() {
+			log, _ := f.log.state()
+			t.Logf("left is %v\n%s", s, log)
+		}
+	}()
 	eventually(t, "nothing is in use and nobody waits", func() bool {
-		s, err := f.watch.look(t.Context())
+		var err error
+		s, err = f.watch.look(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
