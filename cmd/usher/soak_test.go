@@ -28,8 +28,11 @@ const (
 	soakRaceOperations = 3_200
 )
 
+// soakPool is the slots of each account.
+type soakPool map[string]int
+
 // soakLimits is a pool that its clients fill.
-var soakLimits = map[string]int{"a": 1, "b": 2, "c": 4, "d": 8, "e": 16, "f": 24}
+var soakLimits = soakPool{"a": 1, "b": 2, "c": 4, "d": 8, "e": 16, "f": 24}
 
 // eager has a client connect again at once.
 var eager = grpc.WithConnectParams(grpc.ConnectParams{
@@ -42,10 +45,10 @@ var eager = grpc.WithConnectParams(grpc.ConnectParams{
 // how many operations in all; without them it is a short one.
 func TestSoak(t *testing.T) {
 	budget := soakBudget(t)
-	s := serve(t, "--config", file(t, soakConfig()))
+	s := serve(t, "--config", file(t, soakLimits.config("127.0.0.1:0")))
 	since := time.Now()
 	workers, cutters := soakClients(t, s, since)
-	watch := watchUse(t, s)
+	watch := watchUse(t, s, soakLimits)
 	var begun, done atomic.Int64
 	var all sync.WaitGroup
 	for _, w := range workers {
@@ -74,7 +77,7 @@ func TestSoak(t *testing.T) {
 	if cuts == 0 {
 		t.Error("no connection was cut")
 	}
-	judge(t, workers)
+	judge(t, workers, soakLimits, "selected", "full", "release", "duplicate", "late", "cancel", "forget", "lost", "retry")
 	if text, _ := s.log.state(); strings.Contains(text, "panic") || strings.Contains(text, "DATA RACE") {
 		t.Errorf("usher wrote\n%s", text)
 	}
@@ -117,13 +120,13 @@ func soakBudget(t *testing.T) soakLength {
 	return soakLength{operations: soakOperations}
 }
 
-func soakConfig() string {
+func (p soakPool) config(listen string) string {
 	var b strings.Builder
 	b.WriteString("accounts:\n")
-	for _, id := range slices.Sorted(maps.Keys(soakLimits)) {
-		fmt.Fprintf(&b, "  - {id: %s, max_concurrency: %d, groups: [soak]}\n", id, soakLimits[id])
+	for _, id := range slices.Sorted(maps.Keys(p)) {
+		fmt.Fprintf(&b, "  - {id: %s, max_concurrency: %d, groups: [soak]}\n", id, p[id])
 	}
-	b.WriteString("server: {listen: ['127.0.0.1:0'], lease_ttl: 1s, drain_timeout: 1s}\n")
+	fmt.Fprintf(&b, "server: {listen: ['%s'], lease_ttl: 1s, drain_timeout: 1s}\n", listen)
 	return b.String()
 }
 
@@ -151,7 +154,8 @@ func soakClients(t *testing.T, s *server, since time.Time) ([]*worker, []*cutter
 	return workers, cutters
 }
 
-func judge(t *testing.T, workers []*worker) {
+// judge says what was wrong; the mix must have had all that is needed.
+func judge(t *testing.T, workers []*worker, limits soakPool, needed ...string) {
 	t.Helper()
 	var all []held
 	counts := make(map[string]int)
@@ -167,18 +171,19 @@ func judge(t *testing.T, workers []*worker) {
 	for _, what := range slices.Sorted(maps.Keys(counts)) {
 		t.Logf("%-45s %d", what, counts[what])
 	}
-	for _, what := range []string{"selected", "full", "release", "duplicate", "late", "cancel", "forget", "lost", "retry"} {
+	for _, what := range needed {
 		if counts[what] == 0 {
 			t.Errorf("the mix had no %q", what)
 		}
 	}
-	for _, text := range checkHeld(t, all, soakLimits) {
+	for _, text := range checkHeld(t, all, limits) {
 		t.Error(text)
 	}
 }
 
 // useWatch looks at what usher itself says is in use.
 type useWatch struct {
+	limits  soakPool
 	metrics usherv1.MetricsServiceClient
 	stop    context.CancelFunc
 	ended   sync.WaitGroup
@@ -186,10 +191,10 @@ type useWatch struct {
 	looks   int
 }
 
-func watchUse(t *testing.T, s *server) *useWatch {
+func watchUse(t *testing.T, s *server, limits soakPool) *useWatch {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	w := &useWatch{metrics: usherv1.NewMetricsServiceClient(s.dial(t)), stop: cancel}
+	w := &useWatch{limits: limits, metrics: usherv1.NewMetricsServiceClient(s.dial(t)), stop: cancel}
 	w.ended.Go(func() {
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
@@ -222,7 +227,7 @@ func (w *useWatch) look(ctx context.Context) (uint64, error) {
 	var sum uint64
 	for _, a := range resp.GetSnapshot().GetAccounts() {
 		// A count below zero is a huge one here.
-		if limit := soakLimits[a.GetAccountId()]; int64(a.GetInUse()) > int64(limit) {
+		if limit := w.limits[a.GetAccountId()]; int64(a.GetInUse()) > int64(limit) {
 			w.wrong = append(w.wrong, fmt.Sprintf("%s: %d of %d in use", a.GetAccountId(), a.GetInUse(), limit))
 		}
 		sum += uint64(a.GetInUse())
