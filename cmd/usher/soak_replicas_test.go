@@ -119,7 +119,7 @@ func (w *worker) turn(ctx context.Context) {
 	asked := w.now()
 	resp, err := w.call(ctx, &usherv1.SelectRequest{Group: "soak", LeaseTtl: durationpb.New(soakTTL)})
 	if err != nil {
-		w.fail("select: %v", err)
+		w.tolerate("select", err)
 		return
 	}
 	s := resp.GetSelection()
