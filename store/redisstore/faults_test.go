@@ -147,6 +147,7 @@ func restrictedHarness(server Server) storetest.Harness {
 
 // TestRestrictedUser: the user of docs/operations.md is allowed all that a store does, and nothing beside its namespace.
 func TestRestrictedUser(t *testing.T) {
+	t.Parallel()
 	if !redistest.Available() {
 		return
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // callMost is how many leases one call is about at most, so that it does not hold the server for long.
-const callMost = 128
+const callMost = 64
 
 // inSteps calls with no more than callMost of n at a time: those from, up to to.
 func inSteps(n int, call func(from, to int) error) error {

@@ -36,7 +36,10 @@ func requestKey(id core.RequestKey) string {
 var errRecord = errors.New("a lease's record cannot be read")
 
 func idOf(text string) (id [16]byte, err error) {
-	if n, err := base64.RawURLEncoding.Decode(id[:], []byte(text)); err != nil || n != len(id) {
+	if len(text) != base64.RawURLEncoding.EncodedLen(len(id)) {
+		return id, errRecord
+	}
+	if n, err := base64.RawURLEncoding.Strict().Decode(id[:], []byte(text)); err != nil || n != len(id) {
 		return id, errRecord
 	}
 	return id, nil
@@ -89,8 +92,7 @@ func readRecord(id, text string) (r record, err error) {
 	tenant, owner, incarnation := int(number(3)), int(number(4)), int(number(5))
 	l := &r.lease
 	l.GrantedAt, l.ExpiresAt = moment(number(6)), moment(number(7))
-	if err != nil || layer < 0 || int(layer) >= len(layers) || tenant < 0 || owner < 0 || incarnation < 0 ||
-		tenant+owner+incarnation+12 > len(rest) {
+	if err != nil || layer < 0 || int(layer) >= len(layers) || !fit(len(rest)-12, tenant, owner, incarnation) {
 		return r, errRecord
 	}
 	r.layer, r.keeper = layers[layer], fields[11]
@@ -109,6 +111,17 @@ func readRecord(id, text string) (r record, err error) {
 	}
 	l.Group, l.Model = names[n:n+int(group)], names[n+int(group):]
 	return r, nil
+}
+
+// fit tells that names of these lengths fit in so many bytes.
+func fit(room int, lengths ...int) bool {
+	for _, n := range lengths {
+		if n < 0 || n > room {
+			return false
+		}
+		room -= n
+	}
+	return room >= 0
 }
 
 // granted gives the lease of a take that was carried out at a time.

@@ -74,6 +74,7 @@ func deeds() []deed {
 // TestCallsTwice sends every other call again as it was: at once, after the lease is released and the waiter gone, and after
 // all that is known of both is over.
 func TestCallsTwice(t *testing.T) {
+	t.Parallel()
 	onWorlds(t, func(t *testing.T, w *world) {
 		r := newRepeater(t, w)
 		for _, d := range deeds() {

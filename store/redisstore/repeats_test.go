@@ -68,7 +68,7 @@ func (r *repeater) repeat(commands [][]string) {
 	for _, words := range commands {
 		words = slices.Clone(words)
 		if len(words[4]) > 32 {
-			words[4] = words[4][:32] + micros(r.clock.Now())
+			words[4] = words[4][:32] + micros(r.now())
 		}
 		err := r.beside.Do(context.Background(), r.beside.B().Arbitrary(words[0]).Args(words[1:]...).Build()).Error()
 		if err != nil && !rueidis.IsRedisNil(err) {

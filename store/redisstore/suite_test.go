@@ -92,6 +92,7 @@ func inspected(t storetest.TB, s *Store, client rueidis.Client) *Store {
 }
 
 func TestSuite(t *testing.T) {
+	t.Parallel()
 	t.Run("miniredis", func(t *testing.T) {
 		t.Parallel()
 		storetest.Run(t, miniHarness())
@@ -110,17 +111,27 @@ func TestSuite(t *testing.T) {
 	t.Run("cluster", func(t *testing.T) {
 		t.Parallel()
 		cluster := redistest.NewCluster(t)
-		storetest.Run(t, realHarness(t, Server{Addresses: cluster.Addrs(), Cluster: true}, nil))
+		server := Server{Addresses: cluster.Addrs(), Cluster: true}
+		storetest.Run(t, realHarness(t, server, nil))
+		t.Run("master_killed", func(t *testing.T) {
+			failsOver(t, server, unheardMost, func() { cluster.MasterOf("usher:{failover}:").Kill() }, cluster.AwaitServing)
+		})
 	})
 	t.Run("sentinel", func(t *testing.T) {
 		t.Parallel()
 		sentinel := redistest.NewSentinel(t)
-		storetest.Run(t, realHarness(t, Server{Addresses: sentinel.Addrs(), Master: redistest.MasterName}, nil))
+		server := Server{Addresses: sentinel.Addrs(), Master: redistest.MasterName}
+		storetest.Run(t, realHarness(t, server, nil))
+		t.Run("failover", func(t *testing.T) { failsOver(t, server, unboundedly, sentinel.Failover, func() {}) })
+		t.Run("master_killed", func(t *testing.T) {
+			failsOver(t, server, unheardMost, func() { sentinel.Master().Kill() }, func() { sentinel.Master() })
+		})
 	})
 }
 
 // TestMutants shows that the suite finds on this store what it was made to find.
 func TestMutants(t *testing.T) {
+	t.Parallel()
 	harness := miniHarness()
 	harness.Patience = time.Second // one of them is found by waiting for what never comes
 	for _, mutant := range storetest.Mutants() {

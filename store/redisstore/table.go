@@ -65,7 +65,7 @@ func (t *table) fill(all string, ordinals []int32, loads []decide.Load) {
 		loads[i] = decide.Load{}
 		place := t.place(ordinals[i])
 		from := headSize + int(place)*loadWidth
-		if place == nowhere || from+loadWidth > len(all) {
+		if place < 0 || from+loadWidth > len(all) {
 			continue
 		}
 		one := all[from : from+loadWidth]

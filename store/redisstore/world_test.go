@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"encoding/binary"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,7 +21,9 @@ type world struct {
 	// mini is nil on a real server.
 	mini  *miniredis.Miniredis
 	clock *storetest.Clock
-	made  uint64 // ids
+	// jumped is how far the server's clock is ahead of what it was.
+	jumped atomic.Int64
+	made   uint64 // ids
 }
 
 const (
@@ -45,15 +48,26 @@ func newMiniWorld(t testing.TB) *world {
 func newRealWorld(server Server, namespace string) *world {
 	w := &world{clock: storetest.NewClock()}
 	w.options = suiteOptions(server, w.clock)
-	w.options.fakeNow, w.options.Namespace = w.clock.Now, namespace
+	w.options.fakeNow, w.options.Namespace = w.now, namespace
 	return w
+}
+
+// now gives what the server's clock shows.
+func (w *world) now() time.Time { return w.clock.Now().Add(time.Duration(w.jumped.Load())) }
+
+// jump moves the server's clock alone.
+func (w *world) jump(d time.Duration) {
+	w.jumped.Add(int64(d))
+	if w.mini != nil {
+		w.mini.SetTime(w.now())
+	}
 }
 
 // advance moves the clock that decides.
 func (w *world) advance(d time.Duration) {
 	w.clock.Advance(d)
 	if w.mini != nil {
-		w.mini.SetTime(w.clock.Now())
+		w.mini.SetTime(w.now())
 		w.mini.FastForward(d)
 	}
 }
@@ -161,4 +175,14 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// do sends one command.
+func do(t testing.TB, client rueidis.Client, words ...string) rueidis.RedisResult {
+	t.Helper()
+	got := client.Do(context.Background(), client.B().Arbitrary(words...).Build())
+	if err := got.Error(); err != nil && !rueidis.IsRedisNil(err) {
+		t.Fatalf("%.80q: %v", words, err)
+	}
+	return got
 }
