@@ -48,7 +48,7 @@ func newCrowd(t *testing.T, server Server, namespace string) *crowd {
 // call takes and gives back; one lease in four is kept for the next time.
 func (c *crowd) call(n int) {
 	s, other := c.stores[n%2], c.stores[(n+1)%2]
-	var kept []core.Lease
+	var kept, unsure []core.Lease // unsure is what may have been given back
 	for made := uint64(1); !c.stop.Load(); made++ {
 		take := &core.FirstTake{Grant: core.Grant{TTL: time.Hour, Owner: core.Owner{Name: "owner"}}, Order: []core.Choice{{Ordinal: int32(n) % 3}, {Ordinal: 2}}}
 		binary.BigEndian.PutUint64(take.Grant.ID[:], uint64(n)+1)
@@ -62,7 +62,12 @@ func (c *crowd) call(n int) {
 			kept = append(kept, out.Lease)
 		}
 		if made%4 != 0 || len(kept) > 4 {
-			kept = c.giveBack(other, kept)
+			kept, unsure = c.giveBack(other, kept, unsure)
+		}
+	}
+	for _, l := range unsure {
+		for tries := 0; !released(other, l) && tries < 2000; tries++ {
+			wait(10 * time.Millisecond)
 		}
 	}
 	c.mu.Lock()
@@ -70,17 +75,20 @@ func (c *crowd) call(n int) {
 	c.held = append(c.held, kept...)
 }
 
-// giveBack gives the first of some leases back, and keeps it if that fails.
-func (c *crowd) giveBack(s *Store, kept []core.Lease) []core.Lease {
-	if len(kept) == 0 {
-		return kept
+// giveBack gives the first of some leases back, one first of which that is not sure.
+func (c *crowd) giveBack(s *Store, kept, unsure []core.Lease) (stay, doubt []core.Lease) {
+	if len(unsure) == 0 && len(kept) > 0 {
+		kept, unsure = kept[1:], append(unsure, kept[0])
 	}
-	if !released(s, kept[0]) {
+	if len(unsure) == 0 {
+		return kept, nil
+	}
+	if !released(s, unsure[0]) {
 		c.failed.Add(1)
 		wait(time.Millisecond)
-		return kept
+		return kept, unsure
 	}
-	return kept[1:]
+	return kept, unsure[1:]
 }
 
 func released(s *Store, l core.Lease) bool {

@@ -122,3 +122,22 @@ func TestLostRegistration(t *testing.T) {
 		sound(t, client, p)
 	})
 }
+
+// TestLostLimits wants a replica to notice that a failover lost nothing of its registration but a limit.
+func TestLostLimits(t *testing.T) {
+	onWorlds(t, func(t *testing.T, w *world) {
+		s := w.replica(t)
+		client := w.client(t)
+		p := s.prefix[0]
+		before := look(t, client, p)
+		roster := worldRoster()
+		roster.Accounts[0].Limit = 9
+		must(t, s.Register(t.Context(), roster))
+		do(t, client, "SET", p+"L", before["L"].content[0])
+		do(t, client, "HSET", p+"g", s.replica, before["g"].pairs()[s.replica])
+		must(t, s.beat(t.Context()))
+		for range 9 {
+			w.take(t, s, w.first(0))
+		}
+	})
+}

@@ -174,3 +174,23 @@ func (takeAll) Fates(_ []string, fates []core.Fates) {
 }
 
 func (takeAll) Standing() (core.Standing, bool) { return core.Standing{}, false }
+
+// TestTakenBackTwice wants a lease to live that was handed out to another, too, however often the first taking is undone.
+func TestTakenBackTwice(t *testing.T) {
+	onWorlds(t, func(t *testing.T, w *world) {
+		r := newRepeater(t, w)
+		take := r.first(0)
+		take.Grant.Request = r.id()
+		lease := r.take(t, r.store, take)
+		take.Grant.ID = r.id()
+		if out, err := r.store.TakeFirst(t.Context(), take); err != nil || out.Status != core.FirstRepeated {
+			t.Fatalf("the repeat ended with %d, %v", out.Status, err)
+		}
+		for range 3 {
+			must(t, r.store.takeBack(t.Context(), []lostTake{{id: key(lease.ID)}}))
+			r.holds("taken back:", [3]int32{1, 0, 0}, 0)
+		}
+		settle(t, r.store, core.SettleWithdrawn, lease)
+		r.holds("withdrawn:", [3]int32{}, 0)
+	})
+}
