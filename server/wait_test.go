@@ -62,12 +62,11 @@ func longLine(tb testing.TB, w *world, limit int) {
 }
 
 func TestTenThousandWaitOnTheConnectionOfAReport(t *testing.T) {
-	w := newWorld(t, nil, Options{})
-	longLine(t, w, 1)
+	w := newImpatient(t, 1)
 	token := w.lease(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	c := gather(ctx, t, w, 10_000)
+	c := gather(ctx, t, w.world, 10_000)
 	r, err := w.scheduler.Report(within(t), report(about(token, succeeded())))
 	if err != nil || r.GetResults()[0].GetStatus() != usherv1.ReportStatus_REPORT_STATUS_APPLIED {
 		t.Errorf("the report was answered %v, %v", r, err)
@@ -80,7 +79,8 @@ func TestTenThousandWaitOnTheConnectionOfAReport(t *testing.T) {
 	for w.waiting(t) != 0 {
 		runtime.Gosched()
 	}
-	// The one that was served is answered, or gave its slot back when it was cancelled on its way.
+	// The one that was served is answered, or gave its slot back when it was cancelled on its way; an answer
+	// that had left the server may have met the cancellation.
 	served := 0
 	for _, r := range c.answers {
 		if s := r.GetSelection(); s != nil {
@@ -90,8 +90,9 @@ func TestTenThousandWaitOnTheConnectionOfAReport(t *testing.T) {
 			}
 		}
 	}
-	if held := w.inUse(t); served > 1 || held > served {
-		t.Errorf("%d served, %d in use", served, held)
+	answered := len(w.answered.list()) - 1 // the first lease was too
+	if held := w.inUse(t); served > 1 || answered > 1 || served > answered || held > answered {
+		t.Errorf("%d served, %d answered, %d in use", served, answered, held)
 	}
 }
 
