@@ -126,4 +126,6 @@ type RosterEntry struct {
 	ID string
 	// Limit is the most leases at a time; 0 or less is unlimited. A limit below what is in use grants nothing until it drains.
 	Limit int
+	// Closed grants nothing, whatever the limit and whatever is in use.
+	Closed bool
 }

@@ -21,6 +21,7 @@ type account struct {
 	number  int32
 	ordinal int32
 	limit   int32 // 0 is unlimited
+	closed  bool  // grants nothing
 	inUse   int32
 	waiting int32
 	probes  int32 // live leases that are probes
@@ -28,7 +29,7 @@ type account struct {
 
 // room tells that a lease may be granted.
 func (a *account) room() bool {
-	return a.ordinal != unlisted && (a.limit <= 0 || a.inUse < a.limit)
+	return a.ordinal != unlisted && !a.closed && (a.limit <= 0 || a.inUse < a.limit)
 }
 
 // change counts leases and waiters in or out. It is the only place where the counts change.
@@ -84,7 +85,7 @@ func (s *Store) Register(ctx context.Context, roster *core.Roster) error {
 		}
 		a := s.named(entry.ID)
 		known, before := a.ordinal != unlisted, a.limit
-		a.ordinal, a.limit = int32(ordinal), int32(min(max(entry.Limit, 0), math.MaxInt32))
+		a.ordinal, a.limit, a.closed = int32(ordinal), int32(min(max(entry.Limit, 0), math.MaxInt32)), entry.Closed
 		s.roster[ordinal] = a
 		s.show(a)
 		if known && before > 0 && (a.limit == 0 || a.limit > before) {

@@ -45,6 +45,11 @@ func (s *Store) beat(ctx context.Context) error {
 		s.steady.Store(nil)
 		return outage(ctx, err)
 	}
+	var members []string
+	for r.more() {
+		members = append(members, r.text())
+	}
+	s.members.Store(&members)
 	if s.steady.Load() == nil {
 		now := s.clock.Now()
 		s.steady.Store(&now)
@@ -153,3 +158,17 @@ func (s *Store) takeBack(ctx context.Context, takes []lostTake) error {
 	})
 	return err
 }
+
+// Self names this replica among the members.
+func (s *Store) Self() string { return s.replica }
+
+// Members are the replicas that lived at the last heartbeat, this one included; nil before the first.
+func (s *Store) Members() []string {
+	if m := s.members.Load(); m != nil {
+		return *m
+	}
+	return nil
+}
+
+// Epoch names the life of the server's memory that was met last.
+func (s *Store) Epoch() string { return s.table.Load().epoch }

@@ -19,6 +19,9 @@ func (s *Store) Signals(ctx context.Context) (<-chan core.Signal, error) {
 	return s.hub.Subscribe(ctx)
 }
 
+// Reached is closed once the server was reached and its signals are heard.
+func (s *Store) Reached() <-chan struct{} { return s.listening }
+
 // listen passes on what the server publishes, until ctx ends.
 func (s *Store) listen(ctx context.Context) {
 	heard := sync.OnceFunc(func() { close(s.listening) })

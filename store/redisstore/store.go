@@ -80,6 +80,9 @@ type Store struct {
 	registered  atomic.Pointer[string] // by what the last registration is known
 	key         []byte                 // that tokens are signed with
 
+	// members are the replicas that the last heartbeat found alive.
+	members atomic.Pointer[[]string]
+
 	// listening is closed once signals were subscribed to.
 	listening chan struct{}
 

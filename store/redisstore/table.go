@@ -206,7 +206,11 @@ func (s *Store) register(ctx context.Context, roster *core.Roster, mark string) 
 		)
 		for _, ordinal := range some {
 			entry := &roster.Accounts[ordinal]
-			args = append(args, entry.ID, strconv.Itoa(min(max(entry.Limit, 0), unlisted-1)))
+			limit := min(max(entry.Limit, 0), unlisted-1)
+			if entry.Closed {
+				limit = unlisted
+			}
+			args = append(args, entry.ID, strconv.Itoa(limit))
 		}
 		r, err := s.run(ctx, s.scripts.register, args)
 		if err != nil {

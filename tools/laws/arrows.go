@@ -23,6 +23,7 @@ var rooms = []room{
 	{dir: "core", std: true, test: []string{"store/memstore", "store/storetest"}},
 	{dir: "store/storetest", ours: []string{"core"}, test: []string{"store"}},
 	{dir: "store/memstore", ours: []string{"core", "store/secret", "store/signal"}, test: []string{"store/storetest"}},
+	{dir: "store/outage", ours: []string{"core", "store/memstore", "store/signal", "store/secret"}, test: []string{"store/storetest", "store/redisstore"}},
 	{dir: "store/redisstore", ours: []string{"core", "store/secret", "store/signal"}, test: []string{"store/storetest", "store/memstore"}},
 	{dir: "store", ours: []string{"core"}, test: []string{"store/storetest"}},
 	{dir: "server", ours: []string{"core", "gen"}, test: []string{"store/memstore"}},

@@ -32,7 +32,7 @@ call('ZADD', P .. 'r', int(now + tonumber(ARGV[7])), replica)
 call('HSET', P .. 'g', replica, ARGV[8])
 local out = { int(now), '' }
 for n = 10, #ARGV, 2 do
-  local i, limit = named(ARGV[n]), math.min(tonumber(ARGV[n + 1]), UNLISTED - 1)
+  local i, limit = named(ARGV[n]), tonumber(ARGV[n + 1])
   local a = account(i)
   if a.limit ~= limit then
     if a.limit ~= UNLISTED and a.limit > 0 and (limit == 0 or limit > a.limit) then freed[i] = 'f' end

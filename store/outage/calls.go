@@ -1,0 +1,387 @@
+package outage
+
+import (
+	"context"
+
+	"usher.internal/core"
+	"usher.internal/core/decide"
+	"usher.internal/core/pool"
+)
+
+// errClosed is what calls fail with under FailClosed.
+var errClosed = &core.Error{Kind: core.KindStoreUnavailable, Text: "the store is out of reach"}
+
+// unavailable tells that the primary could not answer; a caller's own end does not.
+func unavailable(err error) bool {
+	return err != nil && core.KindOf(err) == core.KindStoreUnavailable
+}
+
+// on makes a call where the phase says. One that the primary does not answer begins an outage, and is made again on the island.
+func (s *Store) on(ctx context.Context, call func(store core.Store, i *island) error) error {
+	for range 2 {
+		if done, err := s.onIsland(call); done {
+			return err
+		}
+		err := call(s.primary, nil)
+		if !unavailable(err) || ctx.Err() != nil {
+			return err
+		}
+		s.fail(err)
+	}
+	return errClosed
+}
+
+// onIsland makes a call on the island, if there is one; under FailClosed it fails during an outage.
+func (s *Store) onIsland(call func(store core.Store, i *island) error) (done bool, err error) {
+	p := s.phase.Load()
+	if p.island == nil && p.failed == nil {
+		return false, nil
+	}
+	s.switching.RLock()
+	defer s.switching.RUnlock()
+	p = s.phase.Load()
+	switch {
+	case p.island != nil:
+		return true, call(p.island.Store, p.island)
+	case p.failed != nil:
+		return true, &core.Error{Kind: core.KindStoreUnavailable, Text: errClosed.Text, Err: p.failed}
+	}
+	return false, nil
+}
+
+// another names the lease of a take otherwise: where the first take's answer did not come it may have been carried
+// out, and will be taken back by its name.
+func another(id core.LeaseID) core.LeaseID {
+	id[0] ^= 0x80
+	return id
+}
+
+// TakeBound takes the account that the response or the session is bound to.
+func (s *Store) TakeBound(ctx context.Context, take *core.BoundTake) (out core.BoundTaken, err error) {
+	asked := *take
+	err = s.on(ctx, func(store core.Store, i *island) (err error) {
+		asked.Grant.ID, asked.Judge = take.Grant.ID, take.Judge
+		if i != nil {
+			asked.Grant.ID = another(take.Grant.ID)
+		} else if shares := s.phase.Load().shares; shares != nil {
+			asked.Judge = &sparing{judge: take.Judge, full: s.full(shares)}
+		}
+		out, err = store.TakeBound(ctx, &asked)
+		if err == nil && i != nil && (out.Status != core.BoundTook || take.AlwaysLoads) {
+			i.told(take.Ordinals, take.Loads)
+		}
+		return err
+	})
+	if err != nil || take.DryRun {
+		return out, err
+	}
+	if out.Status == core.BoundTook || out.Status == core.BoundRepeated {
+		s.ledger.note(out.Lease, take.Grant.Request)
+	}
+	if out.Status == core.BoundTook {
+		now := s.clock.Now()
+		if out.Layer == decide.LayerResponse {
+			s.bindings.note(take.Response, out.Lease.Account, take.ResponseTTL, now)
+		}
+		if out.Lease.Account == out.Session.Account || out.Layer == decide.LayerResponse {
+			s.bindings.note(take.Session, out.Lease.Account, take.SessionTTL, now)
+		}
+	}
+	return out, nil
+}
+
+// TakeFirst takes the first choice that has room.
+func (s *Store) TakeFirst(ctx context.Context, take *core.FirstTake) (out core.FirstTaken, err error) {
+	asked := *take
+	var places []int
+	err = s.on(ctx, func(store core.Store, i *island) (err error) {
+		asked.Grant.ID, asked.Order, places = take.Grant.ID, take.Order, nil
+		if i != nil {
+			asked.Grant.ID = another(take.Grant.ID)
+		} else if shares := s.phase.Load().shares; shares != nil {
+			asked.Order, places = s.spare(take.Order, s.full(shares))
+		}
+		out, err = store.TakeFirst(ctx, &asked)
+		if err == nil && i != nil && out.Status != core.FirstTook {
+			i.told(take.Ordinals, take.Loads)
+		}
+		return err
+	})
+	if err != nil {
+		return out, err
+	}
+	if out.Status == core.FirstTook || out.Status == core.FirstRepeated {
+		s.ledger.note(out.Lease, take.Grant.Request)
+	}
+	if out.Status == core.FirstTook {
+		if places != nil {
+			out.Index = places[out.Index]
+		}
+		if !take.Substitute {
+			s.bindings.note(take.Session, out.Lease.Account, take.SessionTTL, s.clock.Now())
+		}
+	}
+	return out, nil
+}
+
+// full tells which accounts this replica may take no more of, besides what the primary says.
+func (s *Store) full(shares map[string]int) func(account string) bool {
+	return func(account string) bool {
+		share, bound := shares[account]
+		return bound && s.ledger.holds(account) >= share
+	}
+}
+
+// spare leaves out what is full, and says where the others were.
+func (s *Store) spare(order []core.Choice, full func(string) bool) (left []core.Choice, places []int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for n := range order {
+		if ordinal := int(order[n].Ordinal); ordinal >= len(s.roster.Accounts) || !full(s.roster.Accounts[ordinal].ID) {
+			left, places = append(left, order[n]), append(places, n)
+		}
+	}
+	return left, places
+}
+
+// sparing keeps bindings to accounts that are full, for others to serve.
+type sparing struct {
+	judge core.Judge
+	full  func(account string) bool
+}
+
+// Judge keeps what is full.
+func (j *sparing) Judge(layer decide.Layer, account string) decide.Fate {
+	fate := j.judge.Judge(layer, account)
+	if fate != decide.Drop && j.full(account) {
+		return decide.Keep
+	}
+	return fate
+}
+
+// Fates keeps what is full.
+func (j *sparing) Fates(accounts []string, fates []core.Fates) {
+	j.judge.Fates(accounts, fates)
+	for n, account := range accounts {
+		if !j.full(account) {
+			continue
+		}
+		f := &fates[n]
+		for _, fate := range [...]*decide.Fate{&f.Response, &f.Session, &f.Substitute} {
+			if *fate != decide.Drop {
+				*fate = decide.Keep
+			}
+		}
+	}
+}
+
+// Standing is that of no other request: what is full changes with every take.
+func (j *sparing) Standing() (core.Standing, bool) { return core.Standing{}, false }
+
+// Settle applies events in order.
+func (s *Store) Settle(ctx context.Context, events []core.Settlement, results []core.Settled) error {
+	var onIsland bool
+	err := s.on(ctx, func(store core.Store, i *island) error {
+		onIsland = i != nil
+		return store.Settle(ctx, events, results)
+	})
+	if err != nil {
+		return err
+	}
+	now := s.clock.Now()
+	for n := range min(len(events), len(results)) {
+		e := &events[n]
+		if onIsland {
+			s.pending.add(*e)
+		}
+		if results[n].Bound {
+			s.bindings.note(e.Bind, results[n].Account, e.BindTTL, now)
+		}
+		switch e.Kind {
+		case core.SettleFinished, core.SettleUnused, core.SettleWithdrawn:
+			s.ledger.drop(e.Lease, e.Request)
+		case core.SettleFirstToken, core.SettleSwitched:
+		}
+	}
+	return nil
+}
+
+// Renew gives leases a whole new lifetime.
+func (s *Store) Renew(ctx context.Context, renewals []core.Renewal, results []core.Renewed) error {
+	err := s.on(ctx, func(store core.Store, _ *island) error { return store.Renew(ctx, renewals, results) })
+	for n := range min(len(renewals), len(results)) {
+		if err == nil && results[n].Status == core.EventApplied {
+			s.ledger.extend(renewals[n].Lease, results[n].ExpiresAt)
+		} else if err == nil {
+			s.ledger.drop(renewals[n].Lease, core.RequestKey{})
+		}
+	}
+	return err
+}
+
+// Sweep ends what is over.
+func (s *Store) Sweep(ctx context.Context, limit int) (out core.Swept, err error) {
+	err = s.on(ctx, func(store core.Store, _ *island) (err error) {
+		out, err = store.Sweep(ctx, limit)
+		return err
+	})
+	for n := range out.Expired {
+		s.ledger.drop(out.Expired[n].ID, core.RequestKey{})
+	}
+	return out, err
+}
+
+// LeasesOf lists the leases of an owner: during an outage those that this replica knows of.
+func (s *Store) LeasesOf(ctx context.Context, name string) (list []core.Lease, err error) {
+	err = s.on(ctx, func(store core.Store, _ *island) (err error) {
+		list, err = store.LeasesOf(ctx, name)
+		return err
+	})
+	return list, err
+}
+
+// End ends leases.
+func (s *Store) End(ctx context.Context, ids []core.LeaseID, how core.LeaseEnd) (ended []core.Lease, err error) {
+	err = s.on(ctx, func(store core.Store, i *island) (err error) {
+		ended, err = store.End(ctx, ids, how)
+		for n := range ended {
+			if i != nil && err == nil {
+				// It is over for the primary too, which has no word for it that comes later.
+				s.pending.add(core.Settlement{Kind: core.SettleUnused, Lease: ended[n].ID})
+			}
+		}
+		return err
+	})
+	for n := range ended {
+		s.ledger.drop(ended[n].ID, core.RequestKey{})
+	}
+	return ended, err
+}
+
+// Adopt takes leases up again, and renews those that live.
+func (s *Store) Adopt(ctx context.Context, adoptions []core.Adoption, results []core.Adopted) error {
+	err := s.on(ctx, func(store core.Store, _ *island) error { return store.Adopt(ctx, adoptions, results) })
+	for n := range min(len(adoptions), len(results)) {
+		if err == nil && results[n].Status == core.EventApplied {
+			lease := adoptions[n].Lease
+			lease.ExpiresAt = results[n].ExpiresAt
+			s.ledger.note(lease, core.RequestKey{})
+		}
+	}
+	return err
+}
+
+// Join counts a waiter.
+func (s *Store) Join(ctx context.Context, w *core.Waiter) (out core.Joined, err error) {
+	err = s.on(ctx, func(store core.Store, _ *island) (err error) {
+		out, err = store.Join(ctx, w)
+		return err
+	})
+	return out, err
+}
+
+// Move counts a waiter on another account.
+func (s *Store) Move(ctx context.Context, id core.WaiterID, account string) error {
+	return s.on(ctx, func(store core.Store, _ *island) error { return store.Move(ctx, id, account) })
+}
+
+// Leave counts a waiter no more. One that joined elsewhere before or after an outage ends by its time.
+func (s *Store) Leave(ctx context.Context, id core.WaiterID) error {
+	return s.on(ctx, func(store core.Store, _ *island) error { return store.Leave(ctx, id) })
+}
+
+// Cool sets a deadline.
+func (s *Store) Cool(ctx context.Context, c core.Cooldown) (out core.Cooldown, err error) {
+	err = s.on(ctx, func(store core.Store, _ *island) (err error) {
+		out, err = store.Cool(ctx, c)
+		return err
+	})
+	return out, err
+}
+
+// Warm removes a deadline.
+func (s *Store) Warm(ctx context.Context, account, model string) error {
+	return s.on(ctx, func(store core.Store, _ *island) error { return store.Warm(ctx, account, model) })
+}
+
+// Cooling lists the deadlines that are not over.
+func (s *Store) Cooling(ctx context.Context) (list []core.Cooldown, err error) {
+	err = s.on(ctx, func(store core.Store, _ *island) (err error) {
+		list, err = store.Cooling(ctx)
+		return err
+	})
+	return list, err
+}
+
+// What is pushed is the primary's alone: it is not changed while that is out of reach.
+
+// PutAccount adds or replaces an account.
+func (s *Store) PutAccount(ctx context.Context, account pool.Account) (uint64, error) {
+	return s.primary.PutAccount(ctx, account)
+}
+
+// DropAccount removes a pushed account.
+func (s *Store) DropAccount(ctx context.Context, id string) (uint64, error) {
+	return s.primary.DropAccount(ctx, id)
+}
+
+// PutState sets an account's state.
+func (s *Store) PutState(ctx context.Context, state core.StateOverride) (uint64, error) {
+	return s.primary.PutState(ctx, state)
+}
+
+// Pushed lists what was pushed.
+func (s *Store) Pushed(ctx context.Context, since uint64) (core.Pushed, error) {
+	return s.primary.Pushed(ctx, since)
+}
+
+// Register takes up the roster. During an outage the primary hears of it afterwards.
+func (s *Store) Register(ctx context.Context, roster *core.Roster) error {
+	kept := core.Roster{Accounts: append([]core.RosterEntry(nil), roster.Accounts...)}
+	p := s.phase.Load()
+	if p.island == nil && p.failed == nil {
+		err := s.primary.Register(ctx, roster)
+		if err == nil {
+			s.know(kept, true)
+			return nil
+		}
+		if !unavailable(err) || ctx.Err() != nil {
+			return err
+		}
+		s.know(kept, false)
+		s.fail(err)
+	}
+	s.know(kept, false)
+	s.switching.RLock()
+	defer s.switching.RUnlock()
+	if i := s.phase.Load().island; i != nil {
+		return s.shareOut(ctx, i, i.exact)
+	}
+	return nil
+}
+
+func (s *Store) know(roster core.Roster, registered bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.roster, s.registered = roster, registered
+}
+
+// Loads fills loads.
+func (s *Store) Loads(ctx context.Context, ordinals []int32, loads []decide.Load) error {
+	return s.on(ctx, func(store core.Store, i *island) error {
+		err := store.Loads(ctx, ordinals, loads)
+		if err == nil && i != nil {
+			i.told(ordinals, loads)
+		}
+		return err
+	})
+}
+
+// Usage counts a tenant's leases and waiters, and all: during an outage those that this replica knows of.
+func (s *Store) Usage(ctx context.Context, tenant string) (u core.Usage, err error) {
+	err = s.on(ctx, func(store core.Store, _ *island) (err error) {
+		u, err = store.Usage(ctx, tenant)
+		return err
+	})
+	return u, err
+}

@@ -1,0 +1,16 @@
+// Package outage is a shared store that goes on while the shared one is out of reach.
+//
+//	shared ──(a call fails)→ island ──(the store answers; what is held was published)→ joint ──(all had time to publish)→ shared
+//
+// Shared: every call goes to the primary store. Beside it a ledger knows what this replica looks after, and once a second
+// the loads of all accounts are kept as the last view.
+//
+// Island: calls go to a memory store of this replica's own, which begins with the ledger's leases. Each account has as many slots
+// there as the mode says: under LocalShare, until the settle time, what this replica holds and its part of what was free in the last
+// view; afterwards its exact part of the limit. The primary is not asked, save by a probe. What is reported of leases
+// that the primary knows is kept for it.
+//
+// Joint: the primary is asked again, and the island's slots bind too, until every replica had time to publish what it holds.
+//
+// Under FailClosed calls fail at once with KindStoreUnavailable instead of going to an island.
+package outage

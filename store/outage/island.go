@@ -1,0 +1,173 @@
+package outage
+
+import (
+	"context"
+	"encoding/binary"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"usher.internal/core"
+	"usher.internal/core/decide"
+	"usher.internal/store/memstore"
+)
+
+// island is this replica's own store during an outage.
+type island struct {
+	*memstore.Store
+	since time.Time
+	stop  context.CancelFunc
+	done  sync.WaitGroup
+
+	// mu guards what follows.
+	mu     sync.RWMutex
+	limits []int32 // by ordinal, as configured
+	gaps   []int32 // by ordinal: how many of the limit are not this replica's
+	shares map[string]int
+	exact  bool // the settle time is over
+}
+
+func (i *island) close() {
+	i.stop()
+	_ = i.Close() // a memory store's never fails
+	i.done.Wait()
+}
+
+// settleIsland makes an island of what the ledger, the view and the bindings know.
+func (s *Store) settleIsland(now time.Time) (*island, error) {
+	store, err := memstore.New(memstore.Options{Clock: s.clock, MarkTTL: s.opts.MarkTTL})
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(s.life)
+	i := &island{Store: store, since: now, stop: stop}
+	signals, err := store.Signals(ctx)
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	i.done.Go(func() {
+		for signal := range signals {
+			s.hub.Publish(signal)
+		}
+	})
+	if err := s.shareOut(ctx, i, false); err != nil {
+		i.close()
+		return nil, err
+	}
+	if err := i.takeUp(ctx, s.ledger.living(now), now); err != nil {
+		i.close()
+		return nil, err
+	}
+	return i, i.bindAll(ctx, s.bindings.living(now), now)
+}
+
+// shareOut gives each account its slots; exact says that the settle time is over.
+func (s *Store) shareOut(ctx context.Context, i *island, exact bool) error {
+	s.mu.Lock()
+	roster, members := s.roster, s.members
+	s.mu.Unlock()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.exact, i.shares = exact, make(map[string]int)
+	i.limits, i.gaps = make([]int32, len(roster.Accounts)), make([]int32, len(roster.Accounts))
+	local := core.Roster{Accounts: slices.Clone(roster.Accounts)}
+	for n := range local.Accounts {
+		entry := &local.Accounts[n]
+		if entry.ID == "" || entry.Limit <= 0 || entry.Closed {
+			continue
+		}
+		share := s.share(entry.ID, entry.Limit, exact, members)
+		i.shares[entry.ID] = share
+		i.limits[n], i.gaps[n] = int32(entry.Limit), int32(max(entry.Limit-share, 0))
+		entry.Limit, entry.Closed = share, share == 0
+	}
+	return i.Register(ctx, &local)
+}
+
+// share gives how many slots of an account are this replica's.
+func (s *Store) share(account string, limit int, exact bool, members []string) int {
+	if s.opts.Mode == LocalFull {
+		return limit
+	}
+	if len(members) == 0 {
+		members = strangers(s.primary.Self(), s.opts.Replicas)
+	}
+	seen := s.view.Load()
+	if exact || seen == nil {
+		return part(limit, account, s.primary.Self(), members)
+	}
+	held := s.ledger.holds(account)
+	// What this replica took since the view is no longer free; what it gave back may be, for all.
+	free := limit - max(seen.inUse[account], held)
+	return held + part(free, account, s.primary.Self(), members)
+}
+
+// strangers stand for replicas that were never heard of.
+func strangers(self string, replicas int) []string {
+	out := []string{self}
+	for n := 1; n < replicas; n++ {
+		out = append(out, string(binary.BigEndian.AppendUint32([]byte("stranger "), uint32(n))))
+	}
+	return out
+}
+
+// chunk bounds what goes in one call.
+const chunk = 256
+
+// takeUp makes leases the island's.
+func (i *island) takeUp(ctx context.Context, leases []core.Lease, now time.Time) error {
+	for part := range slices.Chunk(adoptions(leases, now), chunk) {
+		if err := i.Adopt(ctx, part, make([]core.Adopted, len(part))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func adoptions(leases []core.Lease, now time.Time) []core.Adoption {
+	out := make([]core.Adoption, len(leases))
+	for n := range leases {
+		out[n] = core.Adoption{Lease: leases[n], TTL: leases[n].ExpiresAt.Sub(now)}
+	}
+	return out
+}
+
+// bindAll binds what is remembered. A report of a lease that is not known binds, so that is what this is told as.
+func (i *island) bindAll(ctx context.Context, all map[core.BindingKey]bound, now time.Time) error {
+	events := make([]core.Settlement, 0, len(all))
+	for key, b := range all { // order-free: each key is bound by itself
+		id := core.LeaseID(key)
+		events = append(events, core.Settlement{
+			Kind: core.SettleFirstToken, Lease: id, Account: b.account, GrantedAt: now, Bind: key, BindTTL: b.at.Add(b.ttl).Sub(now),
+		})
+	}
+	for part := range slices.Chunk(events, chunk) {
+		if err := i.Settle(ctx, part, make([]core.Settled, len(part))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// told makes the loads of the island those of the account: what is not this replica's counts as in use.
+func (i *island) told(ordinals []int32, loads []decide.Load) {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	for n := range min(len(ordinals), len(loads)) {
+		ordinal := ordinals[n]
+		if uint(ordinal) >= uint(len(i.gaps)) || i.limits[ordinal] <= 0 {
+			continue
+		}
+		loads[n].InUse += i.gaps[ordinal]
+		loads[n].Rate = decide.LoadRate(loads[n].InUse, loads[n].Waiting, i.limits[ordinal])
+	}
+}
+
+// own gives the island's slots.
+func (i *island) own() map[string]int {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	return maps.Clone(i.shares)
+}

@@ -1,0 +1,178 @@
+package outage
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"usher.internal/core"
+)
+
+// ledger is what this replica looks after: what it granted, renewed or adopted, and has not heard the end of.
+type ledger struct {
+	// mu guards what follows.
+	mu        sync.Mutex
+	leases    map[core.LeaseID]entry
+	byRequest map[core.RequestKey]core.LeaseID
+	held      map[string]int // by account
+}
+
+type entry struct {
+	lease   core.Lease
+	request core.RequestKey
+}
+
+func newLedger() *ledger {
+	return &ledger{
+		leases: make(map[core.LeaseID]entry), byRequest: make(map[core.RequestKey]core.LeaseID), held: make(map[string]int),
+	}
+}
+
+// note takes a lease in, or its new end.
+func (l *ledger) note(lease core.Lease, request core.RequestKey) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	was, known := l.leases[lease.ID]
+	if !known {
+		l.held[lease.Account]++
+	} else if request == (core.RequestKey{}) {
+		request = was.request
+	}
+	l.leases[lease.ID] = entry{lease, request}
+	if request != (core.RequestKey{}) {
+		l.byRequest[request] = lease.ID
+	}
+}
+
+// extend takes the new end of a lease in that is known.
+func (l *ledger) extend(id core.LeaseID, expires time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e, known := l.leases[id]; known {
+		e.lease.ExpiresAt = expires
+		l.leases[id] = e
+	}
+}
+
+// drop forgets a lease by its id, or else by its request id.
+func (l *ledger) drop(id core.LeaseID, request core.RequestKey) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if id == (core.LeaseID{}) {
+		id = l.byRequest[request]
+	}
+	l.dropLocked(id)
+}
+
+func (l *ledger) dropLocked(id core.LeaseID) {
+	e, known := l.leases[id]
+	if !known {
+		return
+	}
+	delete(l.leases, id)
+	if l.byRequest[e.request] == id {
+		delete(l.byRequest, e.request)
+	}
+	if l.held[e.lease.Account]--; l.held[e.lease.Account] == 0 {
+		delete(l.held, e.lease.Account)
+	}
+}
+
+// living lists what has not ended by now, in the order of its grants, and forgets the rest.
+func (l *ledger) living(now time.Time) []core.Lease {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []core.Lease
+	for _, id := range slices.SortedFunc(maps.Keys(l.leases), func(a, b core.LeaseID) int { return bytes.Compare(a[:], b[:]) }) {
+		if e := l.leases[id]; e.lease.ExpiresAt.After(now) {
+			out = append(out, e.lease)
+		} else {
+			l.dropLocked(id)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b core.Lease) int { return a.GrantedAt.Compare(b.GrantedAt) })
+	return out
+}
+
+// holds counts what is held of an account.
+func (l *ledger) holds(account string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.held[account]
+}
+
+// settlementsMost bounds what is kept for the primary of an outage; of more the oldest is lost, and its lease ends there by its lifetime.
+const settlementsMost = 1 << 16
+
+// settlements are what was reported during an outage of leases that the primary may know.
+type settlements struct {
+	// mu guards what follows.
+	mu   sync.Mutex
+	list []core.Settlement
+}
+
+func (s *settlements) add(e core.Settlement) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.list) == settlementsMost {
+		s.list = slices.Delete(s.list, 0, settlementsMost/16)
+	}
+	s.list = append(s.list, e)
+}
+
+// first gives the oldest, at most n.
+func (s *settlements) first(n int) []core.Settlement {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.list[:min(n, len(s.list))])
+}
+
+// delivered forgets the oldest n.
+func (s *settlements) delivered(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.list = slices.Delete(s.list, 0, min(n, len(s.list)))
+}
+
+// bindingsMost bounds each of the two generations of bindings that are remembered.
+const bindingsMost = 1 << 15
+
+// bindings remembers which account a session or response was seen bound to: the newest, at least bindingsMost of them.
+type bindings struct {
+	// mu guards what follows.
+	mu         sync.Mutex
+	young, old map[core.BindingKey]bound
+}
+
+type bound struct {
+	account string
+	ttl     time.Duration
+	at      time.Time
+}
+
+func (b *bindings) note(key core.BindingKey, account string, ttl time.Duration, now time.Time) {
+	if key == (core.BindingKey{}) || account == "" || ttl <= 0 {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.young == nil || len(b.young) >= bindingsMost {
+		b.young, b.old = make(map[core.BindingKey]bound), b.young
+	}
+	b.young[key] = bound{account, ttl, now}
+}
+
+// living gives what has not lapsed by now.
+func (b *bindings) living(now time.Time) map[core.BindingKey]bound {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := maps.Clone(b.old)
+	if all == nil {
+		all = make(map[core.BindingKey]bound)
+	}
+	maps.Copy(all, b.young)
+	maps.DeleteFunc(all, func(_ core.BindingKey, v bound) bool { return !v.at.Add(v.ttl).After(now) })
+	return all
+}
