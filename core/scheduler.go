@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"sync"
@@ -20,6 +21,8 @@ type Options struct {
 	// StoreBudget bounds the time that one Select may spend on the store, each time it asks; 0 is no bound. What it asks for
 	// later is not carried out.
 	StoreBudget time.Duration
+	// Degraded tells that the store was out of reach, and what stands in for it answers; nil is never. It must not block.
+	Degraded func() bool
 	// Clock is SystemClock when nil.
 	Clock Clock
 	// Observer may be nil.
@@ -64,10 +67,14 @@ type Scheduler struct {
 	maxAge   time.Duration // 0 is no bound
 	budget   time.Duration // 0 is no bound
 	shared   bool
+	degraded func() bool
 	started  time.Time
 
-	names    *names
-	mint     *mint
+	names *names
+	mint  *mint
+	// secret guards signs, the key that tokens are signed with.
+	secret   sync.Mutex
+	signs    []byte
 	registry *registry
 	stats    stats
 	colds    colds
@@ -107,12 +114,15 @@ func New(ctx context.Context, opts Options) (*Scheduler, error) {
 	s := &Scheduler{
 		store: opts.Store, clock: opts.Clock, observer: opts.Observer, logger: opts.Logger,
 		entropy: opts.Entropy, leaseTTL: opts.LeaseTTL, maxAge: max(opts.MaxLeaseAge, 0),
-		budget: max(opts.StoreBudget, 0), shared: opts.Shared, toldColds: make(chan struct{}, 1),
+		budget: max(opts.StoreBudget, 0), shared: opts.Shared, degraded: opts.Degraded, toldColds: make(chan struct{}, 1),
 		ends: newLeaseEnds(), owners: newOwners(opts.Owners),
-		names: newNames(opts.Entropy), mint: m, registry: newRegistry(),
+		signs: bytes.Clone(secret), names: newNames(opts.Entropy), mint: m, registry: newRegistry(),
 	}
 	if s.clock == nil {
 		s.clock = SystemClock{}
+	}
+	if s.degraded == nil {
+		s.degraded = func() bool { return false }
 	}
 	if s.observer == nil {
 		s.observer = noObserver{}
@@ -199,6 +209,21 @@ func (s *Scheduler) Apply(ctx context.Context, accounts []pool.Account, policy d
 	s.history.current(set)
 	s.line.poolChanged()
 	s.accountsChanged(s.changedBetween(before, set))
+	return nil
+}
+
+// UseSecret has tokens signed with another secret of the store, as it was found to have; those that are out stay good.
+// Errors: KindInternal for what is no key. Idempotent.
+func (s *Scheduler) UseSecret(secret []byte) error {
+	s.secret.Lock()
+	defer s.secret.Unlock()
+	if bytes.Equal(s.signs, secret) {
+		return nil
+	}
+	if err := s.mint.use(secret); err != nil {
+		return err
+	}
+	s.signs = bytes.Clone(secret)
 	return nil
 }
 

@@ -119,6 +119,7 @@ func (r *run) do(ctx context.Context) (*Answer, error) {
 		}
 	}
 	r.decision.Latency = r.s.clock.Now().Sub(r.began) - r.line.Time
+	r.decision.Degraded = r.s.degraded()
 	if err != nil {
 		// Nobody was answered: an error is load balancing's, whoever took.
 		r.hit(decide.LayerLoadBalance)

@@ -26,6 +26,8 @@ type Snapshot struct {
 	// OwnersAttached counts owners with a stream.
 	OwnersAttached int
 	Profile        string
+	// Degraded says that the store is out of reach, and what stands in for it answers.
+	Degraded bool
 }
 
 // Totals are the eleven figures of the reference, since the start of the process, and two averages beside them.
@@ -135,7 +137,7 @@ func (s *Scheduler) Snapshot(ctx context.Context) (*Snapshot, error) {
 	s.stats.gather(ordinals, learned, w.policy, now)
 	snap := &Snapshot{
 		At: now, Uptime: now.Sub(s.started), Totals: s.counters.totals(s.stats.accounts()),
-		Accounts: make([]AccountSnapshot, n), Usage: usage, Profile: w.policy.Profile,
+		Accounts: make([]AccountSnapshot, n), Usage: usage, Profile: w.policy.Profile, Degraded: s.degraded(),
 	}
 	snap.Selects, snap.LeasesExpired = s.counters.counts()
 	snap.LeaseEnds, snap.LeasesAdopted, snap.LeasesOvercommitted = s.ends.list()

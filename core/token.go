@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -34,24 +35,37 @@ type ticket struct {
 
 // mint makes and reads tokens. It is safe for concurrent use.
 type mint struct {
-	aead    cipher.AEAD
+	// keys are the newest first, which seals; all open.
+	keys    atomic.Pointer[[]cipher.AEAD]
 	buffers sync.Pool
 }
+
+// keysMost bounds how many keys stay good: there is more than one only where a store was first reached after the start.
+const keysMost = 4
 
 type tokenBuffer struct{ raw, text []byte }
 
 func newMint(secret []byte) (*mint, error) {
+	m := new(mint)
+	m.buffers.New = func() any { return new(tokenBuffer) }
+	m.keys.Store(&[]cipher.AEAD{})
+	return m, m.use(secret)
+}
+
+// use has a key seal from now on; those before it go on to open. Calls must not overlap.
+func (m *mint) use(secret []byte) error {
 	block, err := aes.NewCipher(secret)
 	if err != nil {
-		return nil, &Error{Kind: KindInternal, Text: "the store's secret is no AES key", Err: err}
+		return &Error{Kind: KindInternal, Text: "the store's secret is no AES key", Err: err}
 	}
 	aead, err := cipher.NewGCM(block)
 	if err != nil {
-		return nil, &Error{Kind: KindInternal, Text: "no GCM", Err: err}
+		return &Error{Kind: KindInternal, Text: "no GCM", Err: err}
 	}
-	m := &mint{aead: aead}
-	m.buffers.New = func() any { return new(tokenBuffer) }
-	return m, nil
+	keys := append([]cipher.AEAD{aead}, *m.keys.Load()...)
+	keys = keys[:min(len(keys), keysMost)]
+	m.keys.Store(&keys)
+	return nil
 }
 
 // seal gives the token of a ticket. The same ticket gives the same token.
@@ -67,7 +81,7 @@ func (m *mint) seal(t *ticket) string {
 		raw = append(raw, byte(len(field)))
 		raw = append(raw, field...)
 	}
-	raw = m.aead.Seal(raw, raw[5:17], nil, raw)
+	raw = (*m.keys.Load())[0].Seal(raw, raw[5:17], nil, raw)
 	b.raw = raw
 	b.text = tokenText.AppendEncode(b.text[:0], raw)
 	return string(b.text)
@@ -85,7 +99,14 @@ func (m *mint) open(token string) (ticket, bool) {
 		return ticket{}, false
 	}
 	body := raw[:len(raw)-tokenTag]
-	if _, err := m.aead.Open(nil, raw[5:17], raw[len(body):], body); err != nil {
+	genuine := false
+	for _, key := range *m.keys.Load() {
+		if _, err := key.Open(nil, raw[5:17], raw[len(body):], body); err == nil {
+			genuine = true
+			break
+		}
+	}
+	if !genuine {
 		return ticket{}, false
 	}
 	t := ticket{GrantedAt: time.Unix(0, int64(binary.BigEndian.Uint64(body[17:])))}

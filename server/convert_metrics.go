@@ -32,6 +32,7 @@ func snapshotTo(s *core.Snapshot, t *telemetry.Telemetry, v view) *usherv1.Metri
 		LeasesExpiredTotal:       s.LeasesExpired,
 		Waiting:                  uint64(max(s.Usage.Waiting, 0)),
 		Profile:                  s.Profile,
+		Degraded:                 s.Degraded,
 	}
 	for i := range s.Selects {
 		c := &s.Selects[i]

@@ -73,6 +73,8 @@ type Options struct {
 	RetryAfter time.Duration
 	// MinPingInterval is how often a client may ping; 0 is 4 s: pings every 5 s, with room for jitter.
 	MinPingInterval time.Duration
+	// Degraded tells that the store is out of reach, and what stands in for it answers; nil is never. It must not block.
+	Degraded func() bool
 	// Idle tells a draining server that no more reports are expected. It is asked a few times a second and must not
 	// block for longer than ctx. Nil is: no lease is live in Metrics' snapshot.
 	Idle func(ctx context.Context) bool

@@ -12,7 +12,7 @@ func (s *schedulerService) Report(ctx context.Context, m *usherv1.ReportRequest)
 	if err != nil {
 		return nil, s.server.statusError(ctx, err)
 	}
-	return &usherv1.ReportResponse{Results: resultsTo(results)}, nil
+	return &usherv1.ReportResponse{Results: resultsTo(results), Degraded: s.server.degraded()}, nil
 }
 
 // Renew extends leases.
@@ -23,3 +23,5 @@ func (s *schedulerService) Renew(ctx context.Context, m *usherv1.RenewRequest) (
 	}
 	return &usherv1.RenewResponse{Results: renewalsTo(results)}, nil
 }
+
+func (s *Server) degraded() bool { return s.opts.Degraded != nil && s.opts.Degraded() }

@@ -151,6 +151,9 @@ func (s *Store) Degraded() bool {
 	return p.island != nil || p.failed != nil || p.shares != nil
 }
 
+// Holds tells that this replica looks after leases, as far as it knows.
+func (s *Store) Holds() bool { return len(s.ledger.living(s.clock.Now())) > 0 }
+
 // Close ends what runs, and the primary. Idempotent.
 func (s *Store) Close() error {
 	s.stop()

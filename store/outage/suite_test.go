@@ -1,4 +1,4 @@
-package outage_test
+package outage
 
 import (
 	"testing"
@@ -8,7 +8,6 @@ import (
 	"go.uber.org/goleak"
 
 	"usher.internal/core"
-	"usher.internal/store/outage"
 	"usher.internal/store/redisstore"
 	"usher.internal/store/storetest"
 )
@@ -27,7 +26,7 @@ func TestSuite(t *testing.T) {
 			tb.Fatalf("%v", err)
 		}
 		<-primary.Reached()
-		s := outage.New(outage.Options{Primary: primary, Clock: clock})
+		s := New(Options{Primary: primary, Clock: clock})
 		tb.Cleanup(func() {
 			if err := s.Close(); err != nil {
 				tb.Errorf("close: %v", err)

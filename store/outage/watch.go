@@ -223,6 +223,9 @@ func (s *Store) publish(ctx context.Context) error {
 
 var modeNames = [...]string{LocalShare: "local_share", LocalFull: "local_full", FailClosed: "fail_closed"}
 
+// Modes lists every mode.
+func Modes() []Mode { return []Mode{LocalShare, LocalFull, FailClosed} }
+
 // String gives the name that the configuration has.
 func (m Mode) String() string {
 	if int(m) < len(modeNames) {

@@ -13,6 +13,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -22,6 +23,7 @@ import (
 	"usher.internal/server"
 	"usher.internal/server/telemetry"
 	"usher.internal/store/memstore"
+	"usher.internal/store/outage"
 	"usher.internal/store/redisstore"
 )
 
@@ -58,7 +60,10 @@ type App struct {
 	state     *memstore.StateFile // nil without memory.state_file
 	store     core.Store
 	redis     *redisstore.Store // nil when store is in memory
-	teardown  teardown
+	outage    *outage.Store     // which then is in front of it
+	// signs is the scheduler whose tokens the store's key signs.
+	signs    atomic.Pointer[core.Scheduler]
+	teardown teardown
 
 	// served is closed when no listener is served any more; serveErr is set before.
 	served   chan struct{}
@@ -145,18 +150,19 @@ func (a *App) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = a.patiently(ctx, startPatience, func(ctx context.Context) (err error) {
-		a.scheduler, err = core.New(ctx, core.Options{
-			Store: a.store, Clock: a.clock, Observer: observer,
-			Logger:   logger,
-			LeaseTTL: s.LeaseTTL, MaxLeaseAge: s.MaxLeaseAge, Owners: s.OwnerTerms(), HistoryBytes: s.CoreHistoryBytes(),
-			Outcomes: outcomes, Shared: a.redis != nil, StoreBudget: a.storeBudget(),
-			Entropy: rand.Uint64, // safe for concurrent use, and seeded by the system at each start
-		})
-		return err
+	a.scheduler, err = core.New(ctx, core.Options{
+		Store: a.store, Clock: a.clock, Observer: observer,
+		Logger:   logger,
+		LeaseTTL: s.LeaseTTL, MaxLeaseAge: s.MaxLeaseAge, Owners: s.OwnerTerms(), HistoryBytes: s.CoreHistoryBytes(),
+		Outcomes: outcomes, Shared: a.redis != nil, StoreBudget: a.storeBudget(), Degraded: a.degraded,
+		Entropy: rand.Uint64, // safe for concurrent use, and seeded by the system at each start
 	})
 	if err != nil {
 		return err
+	}
+	a.signs.Store(a.scheduler)
+	if key, err := a.store.Secret(ctx); err == nil {
+		a.signWith(key) // it may have become known since
 	}
 	a.teardown.push("scheduler", a.scheduler.Close)
 	if a.state != nil {
@@ -164,15 +170,13 @@ func (a *App) build(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := a.patiently(ctx, startPatience, func(ctx context.Context) error {
-		return a.scheduler.Apply(ctx, a.config.Pool(), a.config.Policy.Decide())
-	}); err != nil {
+	if err := a.scheduler.Apply(ctx, a.config.Pool(), a.config.Policy.Decide()); err != nil {
 		return err
 	}
 	a.server, err = server.New(server.Options{
 		Scheduler: a.scheduler, Metrics: a.scheduler, Owners: a.scheduler, Telemetry: observer, Logger: a.log,
 		MarkTTL: s.MarkTTL, MaxSubscribers: s.Limits.MetricsStreams,
-		RetryAfter: s.RetryAfter, MinPingInterval: s.Keepalive.MinPingInterval, Idle: a.idle(),
+		RetryAfter: s.RetryAfter, MinPingInterval: s.Keepalive.MinPingInterval, Idle: a.idle(), Degraded: a.degraded,
 	})
 	if err != nil {
 		return err

@@ -66,9 +66,9 @@ func (a *App) apply(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	if err := a.patiently(ctx, reloadTimeout, func(ctx context.Context) error {
-		return a.scheduler.Apply(ctx, c.Pool(), c.Policy.Decide())
-	}); err != nil {
+	bounded, cancel := context.WithTimeout(ctx, reloadTimeout)
+	defer cancel()
+	if err := a.scheduler.Apply(bounded, c.Pool(), c.Policy.Decide()); err != nil {
 		return err
 	}
 	a.scheduler.UseOutcomes(outcomes)

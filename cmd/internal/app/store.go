@@ -1,22 +1,20 @@
 package app
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"time"
 
 	"go.uber.org/zap"
 
-	"usher.internal/core"
 	"usher.internal/store/memstore"
+	"usher.internal/store/outage"
 	"usher.internal/store/redisstore"
 )
 
 const (
-	// startPatience is how long a start waits for a store that does not answer.
-	startPatience = 10 * time.Second
+	// reachMost is how long a start waits for Redis before it goes on without.
+	reachMost = 2 * time.Second
 	// askAgain is the pause between two attempts to reach it.
 	askAgain = 200 * time.Millisecond
 )
@@ -42,18 +40,46 @@ func (a *App) openRedis(ctx context.Context, logger *slog.Logger) error {
 		return err
 	}
 	r := &a.config.Redis
-	store, err := redisstore.New(redisstore.Options{
+	primary, err := redisstore.New(redisstore.Options{
 		Server: server, Namespace: r.Namespace, Clock: a.clock, Logger: logger,
 		MarkTTL: a.config.Server.MarkTTL, StoreLeaseTTL: r.StoreLeaseTTL, Budget: r.Budget,
 	})
 	if err != nil {
 		return err
 	}
+	a.reach(ctx, primary)
+	store := outage.New(outage.Options{
+		Primary: primary, Mode: r.OutageMode(), Clock: a.clock, Logger: logger,
+		Settle: r.LocalSettle, Barrier: r.StoreLeaseTTL, MarkTTL: a.config.Server.MarkTTL, Replicas: r.Replicas, Recovered: a.signWith,
+	})
 	a.teardown.push("store", func(context.Context) error { return store.Close() })
-	a.store, a.redis = store, store
+	a.store, a.redis, a.outage = store, primary, store
 	a.Go("look at redis", a.lookAtRedis)
 	return nil
 }
+
+// reach waits a while for Redis: who cannot reach it starts degraded.
+func (a *App) reach(ctx context.Context, primary *redisstore.Store) {
+	fired, stop := a.clock.After(reachMost)
+	defer stop()
+	select {
+	case <-primary.Reached():
+	case <-fired:
+	case <-ctx.Done():
+	}
+}
+
+// signWith has tokens signed with the key that the store was found to have.
+func (a *App) signWith(key []byte) {
+	if s := a.signs.Load(); s != nil {
+		if err := s.UseSecret(key); err != nil {
+			a.log.Error("the store's key cannot be used; tokens are signed with the one before it", zap.Error(err))
+		}
+	}
+}
+
+// degraded tells that Redis is out of reach.
+func (a *App) degraded() bool { return a.outage != nil && a.outage.Degraded() }
 
 // storeBudget is what a Select may spend on a store that is not in this process; 0 is no bound.
 func (a *App) storeBudget() time.Duration {
@@ -79,31 +105,6 @@ func (a *App) lookAtRedis(ctx context.Context) {
 	}
 }
 
-// patiently asks the store again while it cannot be reached, for so long at most.
-func (a *App) patiently(ctx context.Context, most time.Duration, ask func(context.Context) error) error {
-	bounded, cancel := context.WithTimeout(ctx, most)
-	defer cancel()
-	var last error
-	for {
-		err := ask(bounded)
-		switch {
-		case err == nil:
-			return nil
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case bounded.Err() == nil && core.KindOf(err) != core.KindStoreUnavailable:
-			return err
-		case bounded.Err() != nil:
-			// Why it does not answer says more than that the time is over.
-			return fmt.Errorf("%s did not answer as a store within %v: %w", a.config.StoreName(), most, cmp.Or(last, err))
-		case last == nil:
-			a.log.Warn("the store does not answer; it is asked again", zap.Duration("for", most), zap.Error(err))
-		}
-		last = err
-		_ = a.pause(bounded, askAgain)
-	}
-}
-
 // pause waits; false when ctx ended.
 func (a *App) pause(ctx context.Context, d time.Duration) bool {
 	fired, stop := a.clock.After(d)
@@ -123,6 +124,9 @@ func (a *App) idle() func(context.Context) bool {
 		return nil
 	}
 	return func(ctx context.Context) bool {
+		if a.outage.Degraded() {
+			return !a.outage.Holds()
+		}
 		keeps, err := a.redis.Keeps(ctx)
 		return err != nil || !keeps
 	}

@@ -1,66 +1,17 @@
 package app
 
 import (
-	"context"
 	"crypto/tls"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/alicebob/miniredis/v2"
-	"go.uber.org/zap"
 
 	"usher.internal/cmd/internal/config"
-	"usher.internal/core"
 	"usher.internal/store/storetest/redistest"
 )
-
-func TestPatience(t *testing.T) {
-	away := &core.Error{Kind: core.KindStoreUnavailable, Text: "redis", Err: errors.New("connection refused")}
-	synctest.Test(t, func(t *testing.T) {
-		a := &App{log: zap.NewNop(), clock: core.SystemClock{}, config: config.Default()}
-		a.config.Redis.URLs = []string{"redis://h:1"}
-		asked, began := 0, time.Now()
-		err := a.patiently(t.Context(), startPatience, func(context.Context) error {
-			if asked++; asked < 4 {
-				return away
-			}
-			return nil
-		})
-		if err != nil || asked != 4 || time.Since(began) != 3*askAgain {
-			t.Errorf("%v after %d attempts in %v", err, asked, time.Since(began))
-		}
-		err = a.patiently(t.Context(), startPatience, func(ctx context.Context) error {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			return away
-		})
-		if err == nil || err.Error() != "redis://h:1 did not answer as a store within 10s: redis: connection refused" {
-			t.Errorf("nobody there: %v", err)
-		}
-		other := errors.New("other")
-		if err := a.patiently(t.Context(), startPatience, func(context.Context) error { return other }); !errors.Is(err, other) {
-			t.Errorf("another error: %v", err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		began = time.Now()
-		err = a.patiently(ctx, startPatience, func(ctx context.Context) error {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			cancel()
-			return away
-		})
-		if !errors.Is(err, context.Canceled) || time.Since(began) > 0 {
-			t.Errorf("stopped meanwhile: %v", err)
-		}
-	})
-}
 
 // onRedis is an usher on that URL, patient with a loaded machine.
 func onRedis(url, more string) string {

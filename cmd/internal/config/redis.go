@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"usher.internal/store/outage"
 )
 
 // The modes of Redis.
@@ -49,6 +51,14 @@ type Redis struct {
 	// How long the leases that an usher looks after stand after its last sign of life; it gives one every third of that. From 1s to 1h, and the
 	// same for all ushers of a namespace. Default 30s.
 	StoreLeaseTTL time.Duration `yaml:"store_lease_ttl" min:"1s" max:"1h"`
+	// What happens while Redis is out of reach: local_share grants each usher its part of the slots, local_full grants as if it were alone,
+	// fail_closed grants nothing and answers UNAVAILABLE. Answers say degraded meanwhile. Default local_share.
+	OnStoreError string `yaml:"on_store_error" allowed:"local_share local_full fail_closed"`
+	// How long after the begin of an outage most leases of before it have ended: until then an usher has what it holds and its part of what was free,
+	// afterwards its exact part of the limits. From 1s to 24h. Default 10m.
+	LocalSettle time.Duration `yaml:"local_settle" min:"1s" max:"24h"`
+	// How many ushers share the limits when one starts without Redis and has never heard of the others. Default 1.
+	Replicas int `yaml:"replicas" min:"1" max:"10000"`
 }
 
 // RedisTLS says how to trust a server. All files are read at the start.
@@ -64,7 +74,10 @@ type RedisTLS struct {
 }
 
 func defaultRedis() Redis {
-	return Redis{Mode: ModeSingle, Namespace: "default", Budget: 50 * time.Millisecond, StoreLeaseTTL: 30 * time.Second}
+	return Redis{
+		Mode: ModeSingle, Namespace: "default", Budget: 50 * time.Millisecond, StoreLeaseTTL: 30 * time.Second,
+		OnStoreError: outage.LocalShare.String(), LocalSettle: outage.DefaultSettle, Replicas: 1,
+	}
 }
 
 // StoreName says for people where the store is.
@@ -214,4 +227,14 @@ func splitURL(text string) (scheme, address string, err error) {
 	default:
 		return "", "", errors.New("is not a URL of Redis")
 	}
+}
+
+// OutageMode gives what happens while Redis is out of reach.
+func (r *Redis) OutageMode() outage.Mode {
+	for _, m := range outage.Modes() {
+		if m.String() == r.OnStoreError {
+			return m
+		}
+	}
+	return outage.LocalShare
 }
