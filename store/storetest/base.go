@@ -12,6 +12,7 @@ func baseChecks() []Check {
 	return []Check{
 		{"base/roster_grows", checkGrows},
 		{"base/limits_change_and_in_use_stays", checkLimitChanges},
+		{"base/closed_grants_nothing", checkClosed},
 		{"base/loads_are_exact_and_in_the_asked_order", checkLoads},
 		{"base/waiters_before_the_roster", checkEarlyWaiter},
 		{"base/secret_is_one", checkSecret},
@@ -57,6 +58,21 @@ func checkLimitChanges(t TB, h *Harness) {
 	r.register()
 	r.hold(0)
 	r.wantInUse(0, 4)
+}
+
+func checkClosed(t TB, h *Harness) {
+	r := newRig(t, h, 3, 0)
+	r.hold(0)
+	for _, ordinal := range []int{0, 1} {
+		r.roster.Accounts[ordinal].Closed = true
+	}
+	r.register()
+	r.wantFirst(r.first(0, 1), core.FirstNone)
+	r.wantInUse(0, 1)
+	r.roster.Accounts[0].Closed, r.roster.Accounts[1].Closed = false, false
+	r.register()
+	r.hold(0)
+	r.hold(1)
 }
 
 func checkLoads(t TB, h *Harness) {
