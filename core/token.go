@@ -49,7 +49,8 @@ func newMint(secret []byte) (*mint, error) {
 	m := new(mint)
 	m.buffers.New = func() any { return new(tokenBuffer) }
 	m.keys.Store(&[]cipher.AEAD{})
-	return m, m.use(secret)
+	err := m.use(secret)
+	return m, err
 }
 
 // use has a key seal from now on; those before it go on to open. Calls must not overlap.

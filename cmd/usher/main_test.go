@@ -114,14 +114,20 @@ type server struct {
 func serve(t *testing.T, args ...string) *server {
 	t.Helper()
 	s := launch(t, nil, args...)
+	s.addresses = servingAt(t, s)
+	return s
+}
+
+// servingAt waits until it serves, and gives where.
+func servingAt(t *testing.T, s *server) []string {
+	t.Helper()
 	var line struct {
 		Addresses []string `json:"addresses"`
 	}
 	if err := json.Unmarshal([]byte(s.await(t, s.log, `"msg":"serving"`, 1)), &line); err != nil {
 		t.Fatal(err)
 	}
-	s.addresses = line.Addresses
-	return s
+	return line.Addresses
 }
 
 // launch starts an usher with more in its environment.

@@ -2,11 +2,14 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	usherv1 "usher.internal/gen/usher/v1"
@@ -173,15 +176,69 @@ func TestDrainWaitsForItsOwn(t *testing.T) {
 	wantInUse(t, "after the drain", 1, b)
 }
 
-func TestStopWhileRedisIsAwaited(t *testing.T) {
-	conf := file(t, "accounts: []"+freePort)
-	cmd := launch(t, []string{"USHER_REDIS=redis://127.0.0.1:1", "USHER_REDIS_PASSWORD=hunter2"}, "--config", conf)
-	cmd.await(t, cmd.log, "the store does not answer", 1)
-	cmd.signal(t, syscall.SIGTERM)
-	if code := cmd.exit(t); code != 1 {
-		t.Errorf("exit code %d", code)
+// TestStartsWithoutRedis: it serves, says what is lacking, and stops when it is told to.
+func TestStartsWithoutRedis(t *testing.T) {
+	conf := file(t, "accounts: [{id: a, max_concurrency: 1}]"+freePort)
+	for mode, serves := range map[string]bool{"local_share": true, "fail_closed": false} {
+		t.Run(mode, func(t *testing.T) {
+			conf := file(t, strings.TrimSuffix(read(t, conf), "\n")+"\nredis: {urls: ['redis://127.0.0.1:1'], on_store_error: "+mode+"}\n")
+			s := launch(t, []string{"USHER_REDIS_PASSWORD=hunter2"}, "--config", conf)
+			s.await(t, s.log, "the store is out of reach", 1)
+			s.addresses = servingAt(t, s)
+			resp, err := s.scheduler(t).Select(t.Context(), &usherv1.SelectRequest{})
+			if serves && (err != nil || resp.GetSelection() == nil || !resp.GetDecision().GetDegraded()) {
+				t.Errorf("answered %v, %v", resp, err)
+			}
+			if !serves && status.Code(err) != codes.Unavailable {
+				t.Errorf("answered %v, %v", resp, err)
+			}
+			s.signal(t, syscall.SIGTERM)
+			if resp.GetSelection() != nil {
+				reported(t, s.scheduler(t), resp.GetSelection().GetLeaseToken(), success)
+			}
+			if code := s.exit(t); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+			if text, _ := s.log.state(); strings.Contains(text, "hunter2") {
+				t.Errorf("the log has the password:\n%s", text)
+			}
+		})
 	}
-	if text, _ := cmd.log.state(); strings.Contains(text, "hunter2") {
-		t.Errorf("the log has the password:\n%s", text)
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return string(text)
+}
+
+// TestGoesOnWithoutRedis: what was granted before can be reported meanwhile, and is known to all when Redis is back.
+func TestGoesOnWithoutRedis(t *testing.T) {
+	if !redistest.Available() {
+		return
+	}
+	redis := redistest.Single(t)
+	a, b := sharing(t, redis, "[{id: a, max_concurrency: 6}]"), sharing(t, redis, "[{id: a, max_concurrency: 6}]")
+	first := a.scheduler(t)
+	before := choose(t, first, &usherv1.SelectRequest{}).GetSelection().GetLeaseToken()
+	redis.Kill()
+	meanwhile := choose(t, first, &usherv1.SelectRequest{})
+	if !meanwhile.GetDecision().GetDegraded() || !metrics(t, a).GetDegraded() {
+		t.Errorf("not told as degraded: %v", meanwhile)
+	}
+	if status := reported(t, first, before, success); status != usherv1.ReportStatus_REPORT_STATUS_APPLIED {
+		t.Errorf("what was granted before: %v", status)
+	}
+	redis.Start()
+	for _, s := range []*server{a, b} {
+		eventually(t, "Redis is shared again", func() bool { return !metrics(t, s).GetDegraded() })
+	}
+	wantInUse(t, "when Redis is back", 1, a, b)
+	if status := reported(t, b.scheduler(t), meanwhile.GetSelection().GetLeaseToken(), success); status != usherv1.ReportStatus_REPORT_STATUS_APPLIED {
+		t.Errorf("what was granted meanwhile, reported at the other: %v", status)
+	}
+	wantInUse(t, "at the end", 0, a, b)
 }

@@ -60,7 +60,8 @@ func (s *Store) settleIsland(now time.Time) (*island, error) {
 		i.close()
 		return nil, err
 	}
-	return i, i.bindAll(ctx, s.bindings.living(now), now)
+	err = i.bindAll(ctx, s.bindings.living(now), now)
+	return i, err
 }
 
 // shareOut gives each account its slots; exact says that the settle time is over.
