@@ -44,7 +44,7 @@ func BenchmarkPair(b *testing.B) {
 			defer serverTime(b, server)()
 			benchFloor(b, address, n)
 		})
-		for _, layer := range []string{"session", "balance"} {
+		for _, layer := range []string{"session", "balance", "cached"} {
 			b.Run(fmt.Sprintf("accounts=%d/%s", n, layer), func(b *testing.B) {
 				defer serverTime(b, server)()
 				benchPair(b, address, layer, n)
@@ -52,6 +52,9 @@ func BenchmarkPair(b *testing.B) {
 		}
 	}
 }
+
+// viewOf is what a layer is measured with.
+var viewOf = map[string]LoadView{"cached": Cached}
 
 // parallel runs pairs by so many callers.
 func parallel(b *testing.B, pair func(caller int) error) {
@@ -89,7 +92,7 @@ func benchFloor(b *testing.B, address string, n int) {
 }
 
 func benchPair(b *testing.B, address, layer string, n int) {
-	s := scheduler(b, open(b, Options{Server: single(address), Namespace: b.Name(), Budget: 2 * time.Second}), n)
+	s := scheduler(b, open(b, Options{Server: single(address), Namespace: b.Name(), Budget: 2 * time.Second, LoadView: viewOf[layer]}), n)
 	parallel(b, func(caller int) error {
 		req := core.Request{Group: "main"}
 		if layer == "session" {

@@ -14,9 +14,11 @@ const (
 	underWay = 2
 )
 
-// op is one take, or one event of a lease, among others of the same instant.
+// op is one take, or the events of one call, among others of the same instant.
 type op struct {
-	// args are the kind and its arguments. They are written while the caller waits, whose memory they are made of.
+	// parts is how many answers it has: events stay together and in order.
+	parts int
+	// args are the kind and its arguments, of each part. They are written while the caller waits, whose memory they are made of.
 	args []string
 	// epoch is the one of the places in args.
 	epoch string
@@ -27,8 +29,8 @@ type op struct {
 }
 
 type answer struct {
-	reply *reply
-	err   error
+	replies []*reply
+	err     error
 }
 
 // errEpoch answers an operation whose places are of another epoch than the server's: it is to be written anew.
@@ -42,7 +44,7 @@ type ops struct {
 	calls   int // under way
 }
 
-// do carries operations out together with those of other callers. build appends the kind and arguments of number i.
+// do carries an operation of n parts, at most opsMost, out together with those of other callers. build appends the kind and arguments of number i.
 // It waits for the answers until ctx ends or the budget is used up; what was sent by then may still be carried out.
 func (s *Store) do(ctx context.Context, n int, loads bool, build func(t *table, i int, args []string) []string) ([]*reply, error) {
 	bounded, cancel := s.bounded(ctx)
@@ -51,12 +53,17 @@ func (s *Store) do(ctx context.Context, n int, loads bool, build func(t *table, 
 	err := errEpoch
 	for again := 0; again < epochMost && errors.Is(err, errEpoch); again++ {
 		t := s.table.Load()
-		asked := make([]*op, n)
-		for i := range asked {
-			asked[i] = &op{args: build(t, i, make([]string, 0, 17)), epoch: t.epoch, loads: loads, done: make(chan answer, 1)}
+		asked := &op{parts: n, args: make([]string, 0, 18*n), epoch: t.epoch, loads: loads, done: make(chan answer, 1)}
+		for i := range n {
+			asked.args = build(t, i, asked.args)
 		}
 		s.enqueue(asked)
-		replies, err = answers(bounded, asked)
+		select {
+		case a := <-asked.done:
+			replies, err = a.replies, a.err
+		case <-bounded.Done():
+			err = bounded.Err()
+		}
 	}
 	if err != nil {
 		return nil, outage(ctx, err)
@@ -64,47 +71,38 @@ func (s *Store) do(ctx context.Context, n int, loads bool, build func(t *table, 
 	return replies, nil
 }
 
-// enqueue lets operations wait for a call, and makes one unless enough are under way.
-func (s *Store) enqueue(asked []*op) {
+// enqueue lets an operation wait for a call, and makes one unless enough are under way.
+func (s *Store) enqueue(asked *op) {
 	s.ops.mu.Lock()
 	defer s.ops.mu.Unlock()
-	s.ops.waiting = append(s.ops.waiting, asked...)
+	s.ops.waiting = append(s.ops.waiting, asked)
 	if s.ops.calls < underWay && s.life.Err() == nil {
 		s.ops.calls++
 		s.running.Go(s.send)
 	}
 }
 
-// answers waits for all; the first error ends it.
-func answers(ctx context.Context, asked []*op) ([]*reply, error) {
-	replies := make([]*reply, len(asked))
-	for i, o := range asked {
-		select {
-		case a := <-o.done:
-			if a.err != nil {
-				return nil, a.err
-			}
-			replies[i] = a.reply
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+// next takes out what goes in the next call; none when nothing waits, and the caller's call is over then.
+func (o *ops) next() []*op {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n, parts := 0, 0
+	for n < len(o.waiting) && (n == 0 || parts+o.waiting[n].parts <= opsMost) {
+		parts += o.waiting[n].parts
+		n++
 	}
-	return replies, nil
+	if n == 0 {
+		o.calls--
+		return nil
+	}
+	batch := o.waiting[:n:n]
+	o.waiting = o.waiting[n:]
+	return batch
 }
 
 // send sends what waits until nothing does.
 func (s *Store) send() {
-	for {
-		s.ops.mu.Lock()
-		n := min(len(s.ops.waiting), opsMost)
-		if n == 0 {
-			s.ops.calls--
-			s.ops.mu.Unlock()
-			return
-		}
-		batch := s.ops.waiting[:n:n]
-		s.ops.waiting = s.ops.waiting[n:]
-		s.ops.mu.Unlock()
+	for batch := s.ops.next(); batch != nil; batch = s.ops.next() {
 		if err := s.sendBatch(batch); err != nil {
 			for _, o := range batch {
 				o.done <- answer{err: err}
@@ -118,6 +116,7 @@ var errAnswers = errors.New("the script answered for another number of operation
 // sendBatch carries out a batch and hands the answers out; on an error it has handed out none.
 func (s *Store) sendBatch(batch []*op) error {
 	var sent []*op
+	stale := s.opts.LoadView == Cached && s.recent.age(s.clock.Now()) > refreshAfter
 	r, err := s.call(s.life, s.scripts.ops, func(t *table, args []string) []string {
 		args = append(args, "")
 		sent = sent[:0]
@@ -127,7 +126,7 @@ func (s *Store) sendBatch(batch []*op) error {
 			}
 			sent = append(sent, o)
 			args = append(args, o.args...)
-			if o.loads {
+			if o.loads || stale {
 				args[scriptArgs] = "l"
 			}
 		}
@@ -137,12 +136,22 @@ func (s *Store) sendBatch(batch []*op) error {
 		return err
 	}
 	loads := r.text()
-	if len(r.rows) != r.at+len(sent) || r.err != nil {
+	parts := 0
+	for _, o := range sent {
+		parts += o.parts
+	}
+	if len(r.rows) != r.at+parts || r.err != nil {
 		return errors.Join(errAnswers, r.err)
 	}
-	for i, o := range sent {
-		rows, err := r.rows[r.at+i].ToArray()
-		o.done <- answer{reply: &reply{rows: rows, now: r.now, known: r.known, loads: loads}, err: err}
+	s.recent.keep(r.known, loads, s.clock.Now())
+	for _, o := range sent {
+		a := answer{replies: make([]*reply, o.parts)}
+		for i := range a.replies {
+			rows, err := r.rows[r.at].ToArray()
+			r.at++
+			a.replies[i], a.err = &reply{rows: rows, now: r.now, known: r.known, loads: loads}, errors.Join(a.err, err)
+		}
+		o.done <- a
 	}
 	for _, o := range batch {
 		if o.epoch != r.known.epoch {

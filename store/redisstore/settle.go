@@ -26,6 +26,18 @@ func (s *Store) Settle(ctx context.Context, events []core.Settlement, results []
 	if n == 0 {
 		return ctx.Err()
 	}
+	for from := 0; from < n; from += opsMost {
+		to := min(from+opsMost, n)
+		if err := s.settleSome(ctx, events[from:to], results[from:to]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settleSome is Settle for as many events as go in one call.
+func (s *Store) settleSome(ctx context.Context, events []core.Settlement, results []core.Settled) error {
+	n := len(events)
 	replies, err := s.do(ctx, n, false, func(_ *table, i int, args []string) []string {
 		return appendEvent(append(args, "S"), &events[i])
 	})

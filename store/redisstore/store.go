@@ -34,6 +34,8 @@ type Options struct {
 	MarkTTL time.Duration
 	// StoreLeaseTTL is how long after its last heartbeat a replica's leases stand; 0 is DefaultStoreLeaseTTL. It beats every third of that.
 	StoreLeaseTTL time.Duration
+	// LoadView is Fresh unless told.
+	LoadView LoadView
 	// Budget bounds each call; 0 is DefaultBudget. A caller's earlier deadline goes first.
 	Budget time.Duration
 	// fakeNow gives the time in place of the server's, for tests on servers whose clock cannot be moved.
@@ -86,10 +88,11 @@ type Store struct {
 	// listening is closed once signals were subscribed to.
 	listening chan struct{}
 
-	hub   *signal.Hub
-	ops   ops
-	fates fates
-	lost  lostTakes
+	hub    *signal.Hub
+	ops    ops
+	recent recent
+	fates  fates
+	lost   lostTakes
 	// life ends with the store.
 	life    context.Context
 	stop    context.CancelFunc

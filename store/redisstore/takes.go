@@ -182,6 +182,9 @@ func (s *Store) TakeBound(ctx context.Context, asked *core.BoundTake) (core.Boun
 	if err := ctx.Err(); err != nil {
 		return out, err
 	}
+	if s.cached(asked) {
+		return out, nil
+	}
 	t := s.take(&asked.Grant)
 	r, err := t.do(ctx, true, func(table *table, args []string) []string {
 		known, others := s.fates.of(table, asked)

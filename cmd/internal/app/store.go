@@ -40,9 +40,13 @@ func (a *App) openRedis(ctx context.Context, logger *slog.Logger) error {
 		return err
 	}
 	r := &a.config.Redis
+	view := redisstore.Fresh
+	if r.LoadView == "cached" {
+		view = redisstore.Cached
+	}
 	primary, err := redisstore.New(redisstore.Options{
 		Server: server, Namespace: r.Namespace, Clock: a.clock, Logger: logger,
-		MarkTTL: a.config.Server.MarkTTL, StoreLeaseTTL: r.StoreLeaseTTL, Budget: r.Budget,
+		MarkTTL: a.config.Server.MarkTTL, StoreLeaseTTL: r.StoreLeaseTTL, Budget: r.Budget, LoadView: view,
 	})
 	if err != nil {
 		return err

@@ -51,6 +51,9 @@ type Redis struct {
 	// How long the leases that an usher looks after stand after its last sign of life; it gives one every third of that. From 1s to 1h, and the
 	// same for all ushers of a namespace. Default 30s.
 	StoreLeaseTTL time.Duration `yaml:"store_lease_ttl" min:"1s" max:"1h"`
+	// The loads that a Select without a conversation, a request id or a cap of its tenant decides by: fresh asks for them first, cached takes those that
+	// came with another answer, at most 50 ms old, and saves a round trip. A limit is never passed by it. Default fresh.
+	LoadView string `yaml:"load_view" allowed:"fresh cached"`
 	// What happens while Redis is out of reach: local_share grants each usher its part of the slots, local_full grants as if it were alone,
 	// fail_closed grants nothing and answers UNAVAILABLE. Answers say degraded meanwhile. Default local_share.
 	OnStoreError string `yaml:"on_store_error" allowed:"local_share local_full fail_closed"`
@@ -76,7 +79,7 @@ type RedisTLS struct {
 func defaultRedis() Redis {
 	return Redis{
 		Mode: ModeSingle, Namespace: "default", Budget: 50 * time.Millisecond, StoreLeaseTTL: 30 * time.Second,
-		OnStoreError: outage.LocalShare.String(), LocalSettle: outage.DefaultSettle, Replicas: 1,
+		OnStoreError: outage.LocalShare.String(), LocalSettle: outage.DefaultSettle, Replicas: 1, LoadView: "fresh",
 	}
 }
 
