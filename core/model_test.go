@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"flag"
 	"os"
 	"slices"
 	"strconv"
@@ -55,6 +56,19 @@ func modelRounds(t *testing.T) int {
 	return n
 }
 
+// modelSeed is where the rounds begin: the same ones each time, unless USHER_MODEL_SEED says others.
+func modelSeed(t *testing.T) int {
+	text := os.Getenv("USHER_MODEL_SEED")
+	if text == "" {
+		return 1
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n <= 0 {
+		t.Fatalf("USHER_MODEL_SEED=%q is no seed", text)
+	}
+	return n
+}
+
 // fewest leaves steps out of a script that fails, as long as it does, and gives the last error.
 func fewest(t *testing.T, s script, err error) error {
 	for at := len(s.steps) - 1; at >= 0; at-- {
@@ -72,7 +86,10 @@ func sound(s core.Store) core.Store { return s }
 // TestAgainstModel does the same at random to the scheduler and to the model.
 func TestAgainstModel(t *testing.T) {
 	run := scripts()
-	for range modelRounds(t) {
+	for round := range modelRounds(t) {
+		if err := flag.Set("rapid.seed", strconv.Itoa(modelSeed(t)+round)); err != nil {
+			t.Fatal(err)
+		}
 		rapid.Check(t, func(rt *rapid.T) {
 			s := run.Draw(rt, "script")
 			if err := perform(t, s, sound); err != nil {

@@ -102,8 +102,12 @@ func (m *Model) Move(w *Waiter, account string) error {
 // TimedOut tells that a waiter's time was over, and whether that was said to be for its tenant.
 func (m *Model) TimedOut(w *Waiter, tenant bool) error {
 	m.Leave(w)
-	if v := m.Judge(&w.Request); tenant && v.Answer != TenantFull {
+	v := m.Judge(&w.Request)
+	switch {
+	case tenant && v.Answer != TenantFull:
 		return fmt.Errorf("was refused for its tenant, and should be: %v", v)
+	case tenant && len(v.Accounts) == 0:
+		return nil // no slot that its tenant gives back would help it: it is not kept waiting
 	}
 	if w.Until != m.Now {
 		return fmt.Errorf("its wait was to end at %v", w.Until)
@@ -115,7 +119,8 @@ func (m *Model) TimedOut(w *Waiter, tenant bool) error {
 func (m *Model) TurnedAway(w *Waiter) error {
 	m.Leave(w)
 	v := m.Judge(&w.Request)
-	if w.Bound != "" && v.Answer == NoneEligible {
+	// Its tenant may have taken its last slot in the same step: that none may serve it holds all the same.
+	if none := v.Answer == NoneEligible || v.Answer == TenantFull && len(v.Accounts) == 0; w.Bound != "" && none {
 		m.settleBinding(&w.Request, v)
 		return nil
 	}

@@ -95,9 +95,8 @@ func (m *Model) Attached(o Owner) bool {
 func (m *Model) Detach(o Owner) {
 	i := m.life(o)
 	i.attached = false
-	if i.looks == 0 {
-		i.due = min(i.due, m.Now+m.Grace)
-	}
+	// A silent one too has its grace from the break on.
+	i.due, i.looks = min(i.due, m.Now+m.Grace), 0
 }
 
 // Beat is a heartbeat with all leases that the owner says it holds.
