@@ -60,6 +60,11 @@ func bounded(granted, until int64, maxAge time.Duration) int64 {
 	return min(until, after(granted, maxAge))
 }
 
+// open tells that the mark was left by an event of a lease that was not known, and that nothing says that it has ended.
+func (m *mark) open() bool {
+	return m.flags&(flagExpired|flagSettled|flagWithdrawn) == flagExpired && m.why == 0
+}
+
 // renewed tells of an ended lease.
 func (m *mark) renewed() core.Renewed {
 	if m.flags&flagExpired != 0 {

@@ -119,6 +119,7 @@ func (s *Store) Adopt(ctx context.Context, adoptions []core.Adoption, results []
 }
 
 func (s *Store) adopt(now int64, asked *core.Adoption) core.Adopted {
+	var reported *mark // what was told of the lease before it is taken up
 	if r := s.leases.byID.find((*[16]byte)(&asked.Lease.ID)); r != 0 {
 		if !r.marked() {
 			l := s.leases.at(r)
@@ -129,7 +130,10 @@ func (s *Store) adopt(now int64, asked *core.Adoption) core.Adopted {
 			return core.Adopted{Renewed: s.prolong(now, l, 0, asked.MaxAge)}
 		}
 		if m := s.marks.living(r, now); m != nil {
-			return core.Adopted{Renewed: m.renewed()}
+			if !m.open() {
+				return core.Adopted{Renewed: m.renewed()}
+			}
+			reported = m
 		}
 	}
 	granted := s.since(asked.Lease.GrantedAt)
@@ -149,6 +153,10 @@ func (s *Store) adopt(now int64, asked *core.Adoption) core.Adopted {
 	l.id, l.owner, l.decision = asked.Lease.ID, asked.Lease.Owner, asked.Lease.Decision
 	l.group, l.model = asked.Lease.Group, asked.Lease.Model
 	l.granted, l.ttl, l.expires, l.handed = granted, asked.TTL, until, 1
+	if reported != nil {
+		l.flags = reported.flags &^ flagExpired
+		reported.until = now
+	}
 	s.enter(l, a, s.tenant(asked.Lease.Tenant))
 	return out
 }

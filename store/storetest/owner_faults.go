@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"usher.internal/core"
@@ -23,6 +24,7 @@ func ownerMutants() []Mutant {
 		{"adopts nothing", "owner/adopt_takes_up_what_is_not_known", func(s core.Store) core.Store { return &adoptsNothing{s} }},
 		{"adopts only where there is room", "owner/adopt_goes_over_the_limit", func(s core.Store) core.Store { return &adoptsBelow{Store: s} }},
 		{"adopts what was released", "owner/adopt_takes_nothing_that_left_a_mark", func(s core.Store) core.Store { return &readopts{Store: s} }},
+		{"what has reported stays ended", "owner/adopt_takes_up_what_has_reported", func(s core.Store) core.Store { return &believesReports{Store: s} }},
 		{"every adoption a new lease", "owner/adopt_twice_takes_one_slot", func(s core.Store) core.Store { return &newAdoptions{Store: s} }},
 		{"adopting takes a lease from its owner", "owner/adopt_renews_what_lives", func(s core.Store) core.Store { return robs{&recording{Store: s}} }},
 		{"any future is believed", "owner/adopt_of_a_grant_in_the_future", adopting(func(a *core.Adoption) {
@@ -184,6 +186,46 @@ func (m *readopts) Adopt(ctx context.Context, adoptions []core.Adoption, results
 		}
 	}
 	return err
+}
+
+// believesReports takes a lease that is not known, and reports, for one that has ended.
+type believesReports struct {
+	core.Store
+	// mu guards ended.
+	mu    sync.Mutex
+	ended map[core.LeaseID]bool
+}
+
+// Settle remembers what was not known.
+func (m *believesReports) Settle(ctx context.Context, events []core.Settlement, results []core.Settled) error {
+	err := m.Store.Settle(ctx, events, results)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range results {
+		if results[i].Status == core.EventExpired {
+			if m.ended == nil {
+				m.ended = make(map[core.LeaseID]bool)
+			}
+			m.ended[events[i].Lease] = true
+		}
+	}
+	return err
+}
+
+// Adopt leaves those out.
+func (m *believesReports) Adopt(ctx context.Context, adoptions []core.Adoption, results []core.Adopted) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range adoptions {
+		if m.ended[adoptions[i].Lease.ID] {
+			results[i] = core.Adopted{Renewed: core.Renewed{Status: core.EventExpired}}
+			continue
+		}
+		if err := m.Store.Adopt(ctx, adoptions[i:i+1], results[i:i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // newAdoptions takes up a new lease each time.

@@ -18,6 +18,7 @@ func ownerChecks() []Check {
 		{"owner/adopt_takes_up_what_is_not_known", checkAdopt},
 		{"owner/adopt_goes_over_the_limit", checkAdoptOver},
 		{"owner/adopt_takes_nothing_that_left_a_mark", checkAdoptEnded},
+		{"owner/adopt_takes_up_what_has_reported", checkAdoptReported},
 		{"owner/adopt_twice_takes_one_slot", checkAdoptTwice},
 		{"owner/adopt_renews_what_lives", checkAdoptLiving},
 		{"owner/adopt_of_a_grant_in_the_future", checkAdoptFuture},
@@ -226,6 +227,32 @@ func checkAdopt(t TB, h *Harness) {
 	nowhere.Account = "not in the roster"
 	r.wantAdopted(nowhere, core.EventApplied, true)
 	r.wantSettled(of(nowhere, core.SettleUnused), core.EventApplied)
+}
+
+// What a lease that is not known reports before it is taken up, other than its end, neither ends it nor counts again.
+func checkAdoptReported(t TB, h *Harness) {
+	r := newRig(t, h, 2)
+	l := r.lost(0)
+	l.GrantedAt = r.now()
+	s := r.session()
+	if got := r.settle(r.loaded(l, core.SettleFirstToken, s))[0]; !got.SampleCounts {
+		r.Errorf("settled as %+v", got)
+	}
+	r.wantSettled(of(l, core.SettleSwitched), core.EventExpired)
+	r.wantAdopted(l, core.EventApplied, true)
+	r.wantAdopted(l, core.EventApplied, false)
+	r.wantInUse(0, 1)
+	r.wantSettled(of(l, core.SettleFirstToken), core.EventAlreadyApplied)
+	r.wantSettled(of(l, core.SettleSwitched), core.EventAlreadyApplied)
+	if got := r.wantSettled(r.loaded(l, core.SettleFinished, s), core.EventApplied); got.SampleCounts {
+		r.Errorf("counted twice: %+v", got)
+	}
+	r.wantInUse(0, 0)
+	r.wantAdopted(l, core.EventAlreadyReleased, false)
+	over := r.lost(0)
+	over.GrantedAt = r.now()
+	r.wantSettled(of(over, core.SettleFinished), core.EventExpired)
+	r.wantAdopted(over, core.EventExpired, false)
 }
 
 func checkAdoptOver(t TB, h *Harness) {

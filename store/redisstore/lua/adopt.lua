@@ -18,7 +18,9 @@ for n = 6, #ARGV, 9 do
     end
     status, ends, why = prolong(id, s, l, 0, maxAge)
   else
-    status, ends, why = told(flags, cause)
+    -- A mark without a cause was left by an event of a lease that was not known; unless that was its end, it may live.
+    local open = flags and has(flags, 'x') and not has(flags, 'd') and not has(flags, 'w') and tonumber(cause) == 0
+    if not open then status, ends, why = told(flags, cause) end
     if not status then
       ends, why = bounded(granted, now + ttl, maxAge), 0
       if granted > now + 60000000 then
@@ -31,7 +33,7 @@ for n = 6, #ARGV, 9 do
         status, taken = 'a', 1
         over = (a.limit ~= UNLISTED and a.limit > 0 and a.use >= a.limit) and 1 or 0
         local l = {
-          i = i, granted = int(granted), expires = int(ends), handed = 1, index = 0, flags = '-', layer = 0, keeper = replica, ttl = ttl,
+          i = i, granted = int(granted), expires = int(ends), handed = 1, index = 0, flags = open and string.gsub(flags, 'x', '') or '-', layer = 0, keeper = replica, ttl = ttl,
           request = '-', tenant = ARGV[n + 5], owner = ARGV[n + 6], incarnation = ARGV[n + 7], rest = ARGV[n + 8],
         }
         write(id, l)
