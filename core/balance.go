@@ -8,6 +8,9 @@ import (
 	"usher.internal/core/decide"
 )
 
+// keptRaces is after how many attempts what has room by the loads and is not given is taken to be another replica's turn.
+const keptRaces = 3
+
 // maxRaces bounds how often a Select goes on after others took what it saw free.
 const maxRaces = 64
 
@@ -55,7 +58,7 @@ func (r *run) balance(ctx context.Context) (*Lease, error) {
 	}
 	r.first.Ordinals, r.first.Loads = r.view.Ordinals(), r.later
 	r.order(r.loads, true, 0)
-	for range maxRaces {
+	for races := 1; races <= maxRaces; races++ {
 		taken, err := r.s.store.TakeFirst(ctx, &r.first)
 		if err != nil {
 			return nil, err
@@ -73,7 +76,7 @@ func (r *run) balance(ctx context.Context) (*Lease, error) {
 			r.refuse(RefusedTenantLimit)
 			return nil, nil
 		case FirstNone:
-			r.passProbes()
+			r.passProbes(r.s.shared && races >= keptRaces)
 		}
 		if r.order(r.later, false, 0); len(r.first.Order) == 0 {
 			break
@@ -129,10 +132,10 @@ func (r *run) listLeft(loads []decide.Load) {
 	}
 }
 
-// passProbes notes who was not taken although it has room: its one probe is out.
-func (r *run) passProbes() {
+// passProbes notes who was not taken although it has room: its one probe is out, or it is kept for another replica.
+func (r *run) passProbes(kept bool) {
 	for i := range r.first.Order {
-		if row := r.rows[i]; r.first.Order[i].Probe && r.hasRoom(r.later, row) {
+		if row := r.rows[i]; (kept || r.first.Order[i].Probe) && r.hasRoom(r.later, row) {
 			r.probing = append(r.probing, row)
 		}
 	}

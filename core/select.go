@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -117,6 +118,9 @@ func (r *run) do(ctx context.Context) (*Answer, error) {
 		if lease != nil {
 			r.withdraw(ctx, lease)
 		}
+	}
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		err = &Error{Kind: KindStoreUnavailable, Text: "the store took longer than a Select may spend on it", Err: err}
 	}
 	r.decision.Latency = r.s.clock.Now().Sub(r.began) - r.line.Time
 	r.decision.Degraded = r.s.degraded()
@@ -234,7 +238,7 @@ func (r *run) grantFor(ctx context.Context) Grant {
 		g.NotAfter = deadline
 	}
 	if r.s.budget > 0 {
-		if bound := r.started.Add(r.s.budget); g.NotAfter.IsZero() || bound.Before(g.NotAfter) {
+		if bound := r.s.clock.Now().Add(r.s.budget); g.NotAfter.IsZero() || bound.Before(g.NotAfter) {
 			g.NotAfter = bound
 		}
 	}

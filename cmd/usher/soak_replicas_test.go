@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -41,6 +43,9 @@ type sharers struct {
 	redis *redistest.Server
 	confs []string
 	all   []*server
+	// since is when the work began, lost and found when Redis went away and came back after that.
+	since       time.Time
+	lost, found time.Duration
 }
 
 func newSharers(t *testing.T, budget string) *sharers {
@@ -130,6 +135,7 @@ func TestSoakReplicas(t *testing.T) {
 func (w *worker) turn(ctx context.Context) {
 	asked := w.now()
 	resp, err := w.call(ctx, &usherv1.SelectRequest{Group: "soak", LeaseTtl: durationpb.New(soakTTL)})
+	w.took = append(w.took, timing{asked, w.now() - asked})
 	if err != nil {
 		w.tolerate("select", err)
 		return
@@ -151,6 +157,7 @@ func soakReplicas(t *testing.T, step func(*worker, context.Context), trouble fun
 	budget := soakBudget(t)
 	s := newSharers(t, redisBudget)
 	since := time.Now()
+	s.since = since
 	var workers []*worker
 	for i := range replicaClients {
 		workers = append(workers, &worker{
@@ -184,6 +191,14 @@ func soakReplicas(t *testing.T, step func(*worker, context.Context), trouble fun
 	took := time.Since(since)
 	for _, usher := range s.all {
 		watchUse(t, usher, replicaLimits).awaitNothingInUse(t)
+	}
+	if s.found > 0 {
+		showTimes(t, workers, map[string]func(at time.Duration) bool{
+			"before":                      func(at time.Duration) bool { return at < s.lost },
+			"in the first 200 ms without": func(at time.Duration) bool { return at >= s.lost && at < s.lost+200*time.Millisecond },
+			"later without":               func(at time.Duration) bool { return at >= s.lost+200*time.Millisecond && at < s.found },
+			"afterwards":                  func(at time.Duration) bool { return at >= s.found },
+		})
 	}
 	t.Logf("%d operations in %v, %.0f each second; %d times trouble", done.Load(), took.Round(time.Millisecond), float64(done.Load())/took.Seconds(), troubles)
 	return workers
@@ -232,6 +247,7 @@ func (s *sharers) without(t *testing.T, over <-chan struct{}, lose, find func())
 		}
 	}
 	wait(awayAfter)
+	s.lost = time.Since(s.since)
 	lose()
 	wait(awayFor)
 	for i, usher := range s.all {
@@ -239,6 +255,7 @@ func (s *sharers) without(t *testing.T, over <-chan struct{}, lose, find func())
 			t.Errorf("usher %d does not say that it is degraded", i)
 		}
 	}
+	s.found = time.Since(s.since)
 	find()
 	for i, usher := range s.all {
 		eventually(t, fmt.Sprintf("usher %d shares again", i), func() bool { return !metrics(t, usher).GetDegraded() })
@@ -253,6 +270,25 @@ func metrics(t *testing.T, s *server) *usherv1.MetricsSnapshot {
 		t.Fatal(err)
 	}
 	return resp.GetSnapshot()
+}
+
+// showTimes shows how long Selects took.
+func showTimes(t *testing.T, workers []*worker, phases map[string]func(at time.Duration) bool) {
+	t.Helper()
+	for _, name := range slices.Sorted(maps.Keys(phases)) {
+		var took []time.Duration
+		for _, w := range workers {
+			for _, c := range w.took {
+				if phases[name](c.at) {
+					took = append(took, c.took)
+				}
+			}
+		}
+		if slices.Sort(took); len(took) > 0 {
+			t.Logf("Selects %s: %d, p50 %v, p99 %v, most %v", name, len(took),
+				took[len(took)/2].Round(time.Microsecond), took[len(took)*99/100].Round(time.Microsecond), took[len(took)-1].Round(time.Microsecond))
+		}
+	}
 }
 
 // showHeld shows by how much limits were passed, and that clients were served all the time.

@@ -38,7 +38,11 @@ type worker struct {
 	counts     map[string]int
 	wrong      []string
 	requests   int
+	took       []timing // of Selects in turn
 }
+
+// timing is when a call began, and how long it took.
+type timing struct{ at, took time.Duration }
 
 func (w *worker) now() time.Duration { return time.Since(w.since) }
 

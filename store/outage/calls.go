@@ -67,8 +67,8 @@ func (s *Store) TakeBound(ctx context.Context, take *core.BoundTake) (out core.B
 			asked.Judge = &sparing{judge: take.Judge, full: s.full(shares)}
 		}
 		out, err = store.TakeBound(ctx, &asked)
-		if err == nil && i != nil && (out.Status != core.BoundTook || take.AlwaysLoads) {
-			i.told(take.Ordinals, take.Loads)
+		if err == nil && (out.Status != core.BoundTook || take.AlwaysLoads) {
+			s.told(i, take.Ordinals, take.Loads)
 		}
 		return err
 	})
@@ -102,8 +102,8 @@ func (s *Store) TakeFirst(ctx context.Context, take *core.FirstTake) (out core.F
 			asked.Order, places = s.spare(take.Order, s.full(shares))
 		}
 		out, err = store.TakeFirst(ctx, &asked)
-		if err == nil && i != nil && out.Status != core.FirstTook {
-			i.told(take.Ordinals, take.Loads)
+		if err == nil && out.Status != core.FirstTook {
+			s.told(i, take.Ordinals, take.Loads)
 		}
 		return err
 	})
@@ -129,6 +129,32 @@ func (s *Store) full(shares map[string]int) func(account string) bool {
 	return func(account string) bool {
 		share, bound := shares[account]
 		return bound && s.ledger.holds(account) >= share
+	}
+}
+
+// told makes loads such that what this replica may not take is full: else a Select would ask for it again and again.
+func (s *Store) told(i *island, ordinals []int32, loads []decide.Load) {
+	if i != nil {
+		i.told(ordinals, loads)
+		return
+	}
+	shares := s.phase.Load().shares
+	if shares == nil {
+		return
+	}
+	full := s.full(shares)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for n := range min(len(ordinals), len(loads)) {
+		ordinal := ordinals[n]
+		if uint(ordinal) >= uint(len(s.roster.Accounts)) {
+			continue
+		}
+		entry := &s.roster.Accounts[ordinal]
+		if limit := int32(entry.Limit); limit > loads[n].InUse && full(entry.ID) {
+			loads[n].InUse = limit
+			loads[n].Rate = decide.LoadRate(limit, loads[n].Waiting, limit)
+		}
 	}
 }
 
@@ -370,8 +396,8 @@ func (s *Store) know(roster core.Roster, registered bool) {
 func (s *Store) Loads(ctx context.Context, ordinals []int32, loads []decide.Load) error {
 	return s.on(ctx, func(store core.Store, i *island) error {
 		err := store.Loads(ctx, ordinals, loads)
-		if err == nil && i != nil {
-			i.told(ordinals, loads)
+		if err == nil {
+			s.told(i, ordinals, loads)
 		}
 		return err
 	})
