@@ -182,6 +182,7 @@ func (s *stats) restore(ordinal int32, a *carriedAccount, now time.Time) {
 		s.epoch = now
 	}
 	s.rows[ordinal], s.at[ordinal] = s.restoreLocked(&a.carriedStat, now)
+	s.sampled[ordinal] = true
 	if len(a.Models) > 0 {
 		for len(s.models) <= int(ordinal) {
 			s.models = append(s.models, nil)

@@ -16,6 +16,7 @@ import (
 type recordedStore struct {
 	Cooldowns
 	Owners
+	Sharing
 	Directory
 	now      time.Time
 	limits   []int

@@ -18,6 +18,9 @@ type Options struct {
 	Store Store
 	// Shared says that other replicas use the store too.
 	Shared bool
+	// ShareStatsEvery is the pause between two exchanges of statistics with the replicas that use the store, which decide by
+	// what all of them have learned then; 0 shares nothing.
+	ShareStatsEvery time.Duration
 	// StoreBudget bounds the time that one Select may spend on the store, each time it asks; 0 is no bound. What it asks for
 	// later is not carried out.
 	StoreBudget time.Duration
@@ -87,6 +90,7 @@ type Scheduler struct {
 	line     *line
 	// toldColds holds one token when another replica taught something.
 	toldColds chan struct{}
+	sharing   sharing
 
 	runs    sync.Pool
 	batches sync.Pool
@@ -115,7 +119,8 @@ func New(ctx context.Context, opts Options) (*Scheduler, error) {
 		store: opts.Store, clock: opts.Clock, observer: opts.Observer, logger: opts.Logger,
 		entropy: opts.Entropy, leaseTTL: opts.LeaseTTL, maxAge: max(opts.MaxLeaseAge, 0),
 		budget: max(opts.StoreBudget, 0), shared: opts.Shared, degraded: opts.Degraded, toldColds: make(chan struct{}, 1),
-		ends: newLeaseEnds(), owners: newOwners(opts.Owners),
+		sharing: sharing{every: max(opts.ShareStatsEvery, 0)},
+		ends:    newLeaseEnds(), owners: newOwners(opts.Owners),
 		signs: bytes.Clone(secret), names: newNames(opts.Entropy), mint: m, registry: newRegistry(),
 	}
 	if s.clock == nil {
@@ -168,6 +173,9 @@ func (s *Scheduler) start(sweepEvery time.Duration) {
 	if s.shared {
 		s.background.Go(func() { s.follow(ctx) })
 	}
+	if s.sharing.every > 0 {
+		s.background.Go(func() { s.shareStats(ctx) })
+	}
 }
 
 // Close stops what goes on in the background, ends subscriptions and attachments, and waits until ctx ends. Idempotent.
@@ -207,6 +215,7 @@ func (s *Scheduler) Apply(ctx context.Context, accounts []pool.Account, policy d
 	}
 	set := s.registry.current.Load().set
 	s.history.current(set)
+	s.settleOthers()
 	s.line.poolChanged()
 	s.accountsChanged(s.changedBetween(before, set))
 	return nil

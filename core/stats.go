@@ -24,7 +24,11 @@ type stats struct {
 	// models are the accounts' upstream models, only where a policy asks for them.
 	models [][]modelStat
 	known  []bool
-	count  int
+	// sampled tells of which accounts an outcome was learned: an error rate of 0 is not told from none otherwise.
+	sampled []bool
+	count   int
+	// others is what other replicas have learned; nil when that is nobody's affair here.
+	others *crowd
 }
 
 // modelStat is the first-token times of one upstream model on one account.
@@ -39,6 +43,7 @@ func (s *stats) gather(ordinals []int32, dst []decide.Stat, p *decide.Policy, no
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	s.gatherLocked(ordinals, dst, p, now)
+	s.mergeLocked(ordinals, dst, p.Fading(), now)
 }
 
 // gatherView is gather for a view's rows, with the first-token times of their upstream models where the policy says so.
@@ -46,10 +51,11 @@ func (s *stats) gatherView(v *pool.View, dst []decide.Stat, p *decide.Policy, no
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	s.gatherLocked(v.Ordinals(), dst, p, now)
+	fading, elapsed := p.Fading(), now.Sub(s.epoch)
+	s.mergeLocked(v.Ordinals(), dst, fading, now)
 	if !p.TTFTPerModel {
 		return
 	}
-	fading, elapsed := p.Fading(), now.Sub(s.epoch)
 	asked, model := "", ""
 	for i, ordinal := range v.Ordinals() {
 		if upstream := v.Upstream(i); upstream != asked {
@@ -61,6 +67,9 @@ func (s *stats) gatherView(v *pool.View, dst []decide.Stat, p *decide.Policy, no
 				of = m.stat
 				fading.Fade(&of, elapsed-m.at)
 			}
+		}
+		if s.others != nil {
+			s.others.mergeModel(ordinal, model, &of, fading, elapsed)
 		}
 		dst[i].TTFT, dst[i].TTFTWeight, dst[i].HasTTFT = of.TTFT, of.TTFTWeight, of.HasTTFT
 	}
@@ -131,6 +140,7 @@ func (s *stats) observe(ordinal int32, sm sample, p *decide.Policy, now time.Tim
 	row := s.rows[ordinal]
 	fading.Fade(&row, elapsed-s.at[ordinal])
 	if sm.outcome {
+		s.sampled[ordinal] = true
 		row = fading.Observe(row, sm.failed, sm.ttft, p.Alpha)
 	} else {
 		row = fading.ObserveTTFT(row, sm.ttft, p.Alpha)
@@ -170,6 +180,7 @@ func (s *stats) makeRoomLocked(ordinal int32) {
 		s.rows = append(s.rows, decide.Stat{})
 		s.at = append(s.at, 0)
 		s.known = append(s.known, false)
+		s.sampled = append(s.sampled, false)
 	}
 }
 

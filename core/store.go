@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"time"
 
 	"usher.internal/core/decide"
 	"usher.internal/core/pool"
@@ -18,6 +19,7 @@ type Store interface {
 	Owners
 	Line
 	Cooldowns
+	Sharing
 	Directory
 	Base
 }
@@ -85,6 +87,13 @@ type Cooldowns interface {
 	Warm(ctx context.Context, account, model string) error
 	// Cooling lists the deadlines that are not over, by account and model. One round trip.
 	Cooling(ctx context.Context) ([]Cooldown, error)
+}
+
+// Sharing passes on what replicas have learned of accounts. It takes part in no truth: who hears nothing decides by what it learned itself.
+type Sharing interface {
+	// ShareStats puts what this replica has learned in the place of what it put before, to stand for life, and gives what
+	// each other replica put whose life is not over, in no order. A blank own takes back what was put. Idempotent. One round trip.
+	ShareStats(ctx context.Context, own []byte, life time.Duration) (others [][]byte, err error)
 }
 
 // Directory keeps accounts and states that were pushed by API.

@@ -119,6 +119,11 @@ func (s *Store) Secret(ctx context.Context) ([]byte, error) {
 	return append([]byte(nil), s.secret...), nil
 }
 
+// ShareStats keeps nothing: there is no other replica.
+func (s *Store) ShareStats(ctx context.Context, _ []byte, _ time.Duration) ([][]byte, error) {
+	return nil, ctx.Err()
+}
+
 // Signals delivers what changed until ctx ends or the store is closed.
 func (s *Store) Signals(ctx context.Context) (<-chan core.Signal, error) {
 	return s.signals.Subscribe(ctx)

@@ -2,6 +2,7 @@ package outage
 
 import (
 	"context"
+	"time"
 
 	"usher.internal/core"
 	"usher.internal/core/decide"
@@ -257,6 +258,14 @@ func (s *Store) Cooling(ctx context.Context) (list []core.Cooldown, err error) {
 		return err
 	})
 	return list, err
+}
+
+// ShareStats exchanges what was learned. It neither begins an outage, since nothing is granted by it, nor is it made during one.
+func (s *Store) ShareStats(ctx context.Context, own []byte, life time.Duration) ([][]byte, error) {
+	if p := s.phase.Load(); p.island != nil || p.failed != nil {
+		return nil, &core.Error{Kind: core.KindStoreUnavailable, Text: errClosed.Text, Err: p.failed}
+	}
+	return s.primary.ShareStats(ctx, own, life)
 }
 
 // What is pushed is the primary's alone: it is not changed while that is out of reach.

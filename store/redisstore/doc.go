@@ -20,6 +20,7 @@
 //	c          deadlines
 //	a, as, ar  pushed accounts, pushed states, their revision
 //	r, g, e    replicas by when their heartbeat is over, and their last registrations; leases that ended by themselves, to be told of
+//	m          replica → what it has learned of accounts; with ! until when that stands
 //	at, dying  where the sweep is, and for which dead replicas it began
 //	K          the key that tokens are signed with
 //	wake       the channel of signals
@@ -31,7 +32,7 @@
 // does nothing, unless it only gives back; nor does one whose caller expects another time by more than 5 s. That replica
 // then asks for the clock to be set right (lua/rebase.lua): by the newest heartbeat the server sees whether it was its own clock
 // that jumped, and if so the namespace's goes on without the jump. A smaller jump is not noticed, and may end leases
-// so much earlier. Keys with a life of their own in Redis (bindings, marks) end by its own clock all the same.
+// so much earlier. Keys with a life of their own in Redis (bindings, marks, what was learned) end by its own clock all the same.
 //
 // A take or a join whose answer did not come is undone, with a mark that keeps it from being carried out afterwards. A replica
 // is dead when it has not beaten for StoreLeaseTTL, if the one that sweeps could reach the server all that while.

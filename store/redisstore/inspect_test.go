@@ -82,11 +82,11 @@ var kinds = map[string]string{
 	"L": "string", "A": "hash", "N": "hash", "l:": "string", "x": "zset", "q": "hash", "o:": "set", "t": "hash", "tw": "hash",
 	"wr": "hash", "w": "hash", "T": "zset", "F": "hash", "n:": "string", "b:": "string", "s:": "string",
 	"c": "hash", "a": "hash", "as": "hash", "ar": "string", "r": "zset", "e": "list", "K": "string",
-	"g": "hash", "at": "hash", "dying": "hash",
+	"g": "hash", "at": "hash", "dying": "hash", "m": "hash",
 }
 
 // lapses are those whose keys end by themselves.
-var lapses = map[string]bool{"n:": true, "b:": true, "s:": true}
+var lapses = map[string]bool{"n:": true, "b:": true, "s:": true, "m": true}
 
 // inspection derives every count of a namespace again from its records.
 type inspection struct {

@@ -67,6 +67,10 @@ func deeds() []deed {
 		{name: "register", do: func(r *repeater, _ core.Lease) error { return r.store.Register(ctx, worldRoster()) }},
 		{name: "secret", do: func(r *repeater, _ core.Lease) error { _, err := r.store.Secret(ctx); return err }},
 		{name: "beat", do: func(r *repeater, _ core.Lease) error { return r.store.beat(ctx) }},
+		{name: "share", do: func(r *repeater, _ core.Lease) error {
+			_, err := r.store.ShareStats(ctx, []byte("learned"), time.Minute)
+			return err
+		}},
 		{name: "rebase", do: func(r *repeater, _ core.Lease) error { return r.store.rebase(ctx) }},
 	}
 }

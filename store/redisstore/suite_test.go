@@ -134,7 +134,7 @@ func TestMutants(t *testing.T) {
 	t.Parallel()
 	harness := miniHarness()
 	harness.Patience = time.Second // one of them is found by waiting for what never comes
-	for _, mutant := range storetest.Mutants() {
+	for _, mutant := range append(storetest.Mutants(), storetest.PeerMutants()...) {
 		t.Run(mutant.Name, func(t *testing.T) {
 			if mutant.Found(harness) == nil {
 				t.Errorf("%q did not find it", mutant.Meant)

@@ -168,6 +168,8 @@ func (w *world) fill(t testing.TB, s *Store) {
 	must(t, err)
 	_, err = s.PutState(ctx, core.StateOverride{Account: "c"})
 	must(t, err)
+	_, err = s.ShareStats(ctx, []byte{0, '\n'}, time.Minute)
+	must(t, err)
 }
 
 func must(t testing.TB, err error) {

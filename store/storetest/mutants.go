@@ -22,6 +22,14 @@ const forever = 1000 * time.Hour
 // Mutants gives the faults that the suite must find, in any store.
 func Mutants() []Mutant { return append(takingMutants(), ownerMutants()...) }
 
+// PeerMutants gives those that are found where the harness has peers.
+func PeerMutants() []Mutant {
+	return []Mutant{
+		{"statistics never end", "sharing/ends_exactly_at_its_time", func(s core.Store) core.Store { return &lasting{s} }},
+		{"statistics of others are not heard", "sharing/peers_hear_what_was_put", func(s core.Store) core.Store { return &deaf{s} }},
+	}
+}
+
 func takingMutants() []Mutant {
 	return []Mutant{
 		{"limit off by one", "take/never_above_the_limit", func(s core.Store) core.Store { return &limitOff{s} }},
@@ -68,6 +76,7 @@ func takingMutants() []Mutant {
 			}
 		}, nil)},
 		{"last deadline stands", "cooldown/later_deadline_stands", func(s core.Store) core.Store { return &lastCools{s} }},
+		{"own statistics are answered", "sharing/own_is_not_answered", func(s core.Store) core.Store { return &echoing{s} }},
 		{"waiter caps ignored", "line/caps", joining(func(w *core.Waiter) { w.AccountCap, w.TenantCap = 0, 0 })},
 		{"waiters never end", "line/waiters_end_by_themselves", joining(func(w *core.Waiter) { w.TTL = forever })},
 		{"moving does nothing", "line/move", func(s core.Store) core.Store { return &unmoved{s} }},
