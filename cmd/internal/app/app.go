@@ -155,7 +155,8 @@ func (a *App) build(ctx context.Context) error {
 		Logger:   logger,
 		LeaseTTL: s.LeaseTTL, MaxLeaseAge: s.MaxLeaseAge, Owners: s.OwnerTerms(), HistoryBytes: s.CoreHistoryBytes(),
 		Outcomes: outcomes, Shared: a.redis != nil, StoreBudget: a.storeBudget(), Degraded: a.degraded,
-		Entropy: rand.Uint64, // safe for concurrent use, and seeded by the system at each start
+		ShareStatsEvery: a.config.Redis.ShareStatsEvery(),
+		Entropy:         rand.Uint64, // safe for concurrent use, and seeded by the system at each start
 	})
 	if err != nil {
 		return err

@@ -1,15 +1,20 @@
 package app
 
 import (
+	"context"
 	"crypto/tls"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 
 	"usher.internal/cmd/internal/config"
+	"usher.internal/core"
+	"usher.internal/store/redisstore"
 	"usher.internal/store/storetest/redistest"
 )
 
@@ -37,6 +42,77 @@ func TestSharesRedis(t *testing.T) {
 	if text, _ := book.state(); strings.Contains(text, "hunter2") || !strings.Contains(text, `"store":"redis://`+server.Addr()+`"`) {
 		t.Errorf("the log:\n%s", text)
 	}
+}
+
+// TestSharesStatistics: an usher that starts with stats: shared has what others have learned, and without it has not.
+func TestSharesStatistics(t *testing.T) {
+	server := miniredis.RunT(t)
+	peer := func() *redisstore.Store {
+		s, err := redisstore.New(redisstore.Options{Server: redisstore.Server{Addresses: []string{server.Addr()}}, Budget: patience})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close() })
+		<-s.Reached()
+		return s
+	}
+	learned := learnedFailure(t, peer())
+	if _, err := peer().ShareStats(t.Context(), learned, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	shared := started(t, Options{Config: parsed(t, onRedis("redis://"+server.Addr(), ", stats: shared"))})
+	conn := dial(t, shared.Addresses()[0])
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for snapshot(t, conn).GetAccounts()[0].GetErrorRate() != 1 {
+		if ctx.Err() != nil {
+			t.Fatal("what others have learned does not come")
+		}
+	}
+	local := started(t, Options{Config: parsed(t, onRedis("redis://"+server.Addr(), ""))})
+	if rate := snapshot(t, dial(t, local.Addresses()[0])).GetAccounts()[0].GetErrorRate(); rate != 0 {
+		t.Errorf("without shared statistics the error rate is %v", rate)
+	}
+}
+
+// learnedFailure gives what a replica tells that has learned of one failure.
+func learnedFailure(t *testing.T, store *redisstore.Store) []byte {
+	t.Helper()
+	told := &tellTale{Store: store, told: make(chan []byte, 1)}
+	s, err := core.New(t.Context(), core.Options{Store: told, Entropy: rand.Uint64, ShareStatsEvery: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close(context.Background()) })
+	c := parsed(t, oneAccount)
+	if err := s.Apply(t.Context(), c.Pool(), c.Policy.Decide()); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := s.Select(t.Context(), &core.Request{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	event := core.Event{Kind: core.EventFinished, Token: answer.Selection.Token, Outcome: core.OutcomeAccountError}
+	if _, err := s.Report(t.Context(), []core.Event{event}); err != nil {
+		t.Fatal(err)
+	}
+	return <-told.told
+}
+
+// tellTale gives the first statistics that a scheduler has, and puts none.
+type tellTale struct {
+	core.Store
+	told chan []byte // holds one
+}
+
+func (s *tellTale) ShareStats(_ context.Context, own []byte, _ time.Duration) ([][]byte, error) {
+	if len(own) > 0 {
+		select {
+		case s.told <- own:
+		default:
+		}
+	}
+	return nil, nil
 }
 
 func TestWarnsOfEviction(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"usher.internal/core"
 	"usher.internal/store/outage"
 )
 
@@ -54,6 +55,9 @@ type Redis struct {
 	// The loads that a Select without a conversation, a request id or a cap of its tenant decides by: fresh asks for them first, cached takes those that
 	// came with another answer, at most 50 ms old, and saves a round trip. A limit is never passed by it. Default fresh.
 	LoadView string `yaml:"load_view" allowed:"fresh cached"`
+	// Whose reports the averages of errors and first-token times are of: local is each usher's own, shared is those of all ushers of the namespace with
+	// stats: shared, which exchange them every 2 s. Default local.
+	Stats string `yaml:"stats" allowed:"local shared"`
 	// What happens while Redis is out of reach: local_share grants each usher its part of the slots, local_full grants as if it were alone,
 	// fail_closed grants nothing and answers UNAVAILABLE. Answers say degraded meanwhile. Default local_share.
 	OnStoreError string `yaml:"on_store_error" allowed:"local_share local_full fail_closed"`
@@ -80,6 +84,7 @@ func defaultRedis() Redis {
 	return Redis{
 		Mode: ModeSingle, Namespace: "default", Budget: 50 * time.Millisecond, StoreLeaseTTL: 30 * time.Second,
 		OnStoreError: outage.LocalShare.String(), LocalSettle: outage.DefaultSettle, Replicas: 1, LoadView: "fresh",
+		Stats: "local",
 	}
 }
 
@@ -230,6 +235,14 @@ func splitURL(text string) (scheme, address string, err error) {
 	default:
 		return "", "", errors.New("is not a URL of Redis")
 	}
+}
+
+// ShareStatsEvery is stats in core's terms, where 0 shares nothing.
+func (r *Redis) ShareStatsEvery() time.Duration {
+	if r.Stats == "shared" {
+		return core.DefaultShareStatsEvery
+	}
+	return 0
 }
 
 // OutageMode gives what happens while Redis is out of reach.

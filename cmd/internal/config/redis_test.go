@@ -38,6 +38,7 @@ func TestRedisRefuses(t *testing.T) {
 		"password":          {one + ", password: hunter2", "redis.password: unknown field; allowed here: urls, mode"},
 		"budget":            {one + ", budget: 0s", "redis.budget: is 0s; allowed: from 1ms to 10s"},
 		"short leases":      {one + ", store_lease_ttl: 10ms", "redis.store_lease_ttl: is 10ms; allowed: from 1s to 1h"},
+		"stats":             {one + ", stats: global", "redis.stats: \"global\" is not allowed; allowed: local, shared"},
 		"state file":        {one + "}\nmemory: {state_file: /state", "f.yaml:4: memory.state_file: is for the store in memory"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -71,8 +72,14 @@ func TestRedisIsRead(t *testing.T) {
 	if err != nil || !slices.Equal(addresses, []string{"a:6379", "[::1]:26379"}) || !c.Redis.Encrypted() || c.Redis.Budget != 10*time.Millisecond {
 		t.Errorf("%v, %v, %+v", addresses, err, c.Redis)
 	}
-	if c, err = Parse("f.yaml", []byte(redisIn("urls: ['unix:///run/redis.sock']"))); err != nil {
+	if c.Redis.ShareStatsEvery() != 0 {
+		t.Error("statistics are shared unasked")
+	}
+	if c, err = Parse("f.yaml", []byte(redisIn("urls: ['unix:///run/redis.sock'], stats: shared"))); err != nil {
 		t.Fatal(err)
+	}
+	if got := c.Redis.ShareStatsEvery(); got != 2*time.Second {
+		t.Errorf("statistics are shared every %v", got)
 	}
 	if addresses, err = c.Redis.Addresses(); err != nil || !slices.Equal(addresses, []string{"unix:///run/redis.sock"}) {
 		t.Errorf("%v, %v", addresses, err)

@@ -369,7 +369,8 @@ type AccountSnapshot struct {
 	// (in_use + waiting) · 100 / max_concurrency, in percent; 0 when unlimited; may exceed 100.
 	LoadRate float64 `protobuf:"fixed64,10,opt,name=load_rate,json=loadRate,proto3" json:"load_rate,omitempty"`
 	// Smoothed failure rate, 0 to 1; 0 when nothing was reported. With a half-life it is over what samples there are, so
-	// that of one failure alone it is 1; the score counts it by what weight they have.
+	// that of one failure alone it is 1; the score counts it by what weight they have. Like ttft_ms it is of what this replica
+	// learned, and with redis.stats: shared of what all of them did: as Selects use it.
 	ErrorRate float64 `protobuf:"fixed64,11,opt,name=error_rate,json=errorRate,proto3" json:"error_rate,omitempty"`
 	// Smoothed time to first token in milliseconds; unset without a sample.
 	TtftMs *float64 `protobuf:"fixed64,12,opt,name=ttft_ms,json=ttftMs,proto3,oneof" json:"ttft_ms,omitempty"`

@@ -634,6 +634,7 @@ type Score struct {
 	// Load rate in percent.
 	LoadRate float64 `protobuf:"fixed64,11,opt,name=load_rate,json=loadRate,proto3" json:"load_rate,omitempty"`
 	// Smoothed failure rate, 0 to 1; with a half-life over what samples there are, so that of one failure alone it is 1.
+	// Like ttft_ms it is of what this replica learned, and with redis.stats: shared of what all of them did: as the score has it.
 	ErrorRate float64 `protobuf:"fixed64,12,opt,name=error_rate,json=errorRate,proto3" json:"error_rate,omitempty"`
 	// Smoothed time to first token in milliseconds; unset without a sample.
 	TtftMs *float64 `protobuf:"fixed64,13,opt,name=ttft_ms,json=ttftMs,proto3,oneof" json:"ttft_ms,omitempty"`
