@@ -210,7 +210,7 @@ func (r *run) refuse(reason RefusalReason) {
 		r.input.Colds = r.s.colds.gather(r.view.Ordinals(), &r.colds)
 	}
 	if reason == RefusedTenantLimit {
-		f.Limit = r.world.policy.Tenant(r.req.Tenant).MaxLeases
+		f.Limit, f.RetryAfter = r.world.policy.Tenant(r.req.Tenant).MaxLeases, fullRetry
 	}
 	counts, next := decide.CountReasons(&r.input)
 	f.Exclusions = mostFirst(&counts)

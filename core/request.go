@@ -116,7 +116,7 @@ type Refusal struct {
 	Exclusions []ReasonCount
 	// NextEligibleAt is the earliest deadline of an exclusion; zero when none has one.
 	NextEligibleAt time.Time
-	// RetryAfter is from now to NextEligibleAt; 0 when asking again is not expected to help.
+	// RetryAfter is from now to NextEligibleAt, or a hint where all is full for now; 0 when asking again is not expected to help.
 	RetryAfter time.Duration
 	// Limit is the one that was met, with RefusedQueueFull and RefusedTenantLimit.
 	Limit int

@@ -254,6 +254,7 @@ func (r *run) refuseLine(status JoinStatus, limit int) {
 	r.refuse(reason)
 	r.answer.Refusal.Limit = limit
 	r.answer.Refusal.EstimatedWait = r.s.line.rate.estimate(limit)
+	r.answer.Refusal.askAgain()
 }
 
 // refuseTimeout says that the wait was over before a slot came free, or before the tenant gave one back.
@@ -270,6 +271,7 @@ func (r *run) refuseTimeout() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r.answer.Refusal.EstimatedWait = l.rate.estimate(r.line.JoinedAt)
+	r.answer.Refusal.askAgain()
 }
 
 // backAt finds the account that may serve first, at the time that the refusal named.
@@ -304,3 +306,13 @@ func (g *grantRate) granted(now time.Time) {
 
 // estimate gives how long a place in line means; 0 when nothing was granted yet.
 func (g *grantRate) estimate(place int) time.Duration { return time.Duration(place) * g.mean }
+
+// fullRetry is the least hint of when to ask again where all is full for now.
+const fullRetry = time.Second
+
+// askAgain says when to ask again for what was full.
+func (f *Refusal) askAgain() {
+	if f.RetryAfter == 0 {
+		f.RetryAfter = max(f.EstimatedWait, fullRetry)
+	}
+}

@@ -254,3 +254,18 @@ func TestCooldownBeyondTheDeadline(t *testing.T) {
 		}
 	})
 }
+
+// TestFullSaysWhenToAskAgain: what is full for now is worth another try.
+func TestFullSaysWhenToAskAgain(t *testing.T) {
+	inBubble(t, oneSlot("a"), func(w *waitingRoom) {
+		t := w.t
+		w.take(core.Request{LeaseTTL: time.Minute})
+		answer, err := w.Select(t.Context(), &core.Request{Wait: time.Second})
+		if err != nil || answer.Refusal == nil || answer.Refusal.Reason != core.RefusedWaitTimeout {
+			t.Fatalf("got %+v, error %v", answer, err)
+		}
+		if answer.Refusal.RetryAfter != time.Second {
+			t.Errorf("to come back in %v", answer.Refusal.RetryAfter)
+		}
+	})
+}
