@@ -34,8 +34,6 @@ type reply struct {
 	rows  []rueidis.RedisMessage
 	// now is the server's time, in microseconds.
 	now int64
-	// loads are those of an answer of ops, where they were wanted.
-	loads string
 	// jumped says that this is not what was expected of the server's clock.
 	jumped bool
 	// at is the place of the next.

@@ -23,40 +23,40 @@ const fatesMost = 256
 type fates struct {
 	// mu guards what follows.
 	mu   sync.Mutex
-	kept map[core.Standing]coded
+	kept map[core.Standing]*coded
 }
 
 // of gives the fates that a take needs.
-func (f *fates) of(t *table, asked *core.BoundTake) (known, others string) {
+// It gives nil to one that can find no binding.
+func (f *fates) of(t *table, asked *core.BoundTake) *coded {
 	if asked.Response == (core.BindingKey{}) && asked.Session == (core.BindingKey{}) {
-		return "", string(code(core.Fates{}))
+		return nil
 	}
 	standing, stands := asked.Judge.Standing()
 	if !stands {
-		c := judge(t, asked.Judge)
-		return c.known, c.others
+		return judge(t, asked.Judge)
 	}
 	f.mu.Lock()
 	c := f.kept[standing]
 	f.mu.Unlock()
-	if c.table != t {
+	if c == nil || c.table != t {
 		c = judge(t, asked.Judge)
 		f.keep(standing, c)
 	}
-	return c.known, c.others
+	return c
 }
 
-func (f *fates) keep(standing core.Standing, c coded) {
+func (f *fates) keep(standing core.Standing, c *coded) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.kept == nil || len(f.kept) >= fatesMost {
-		f.kept = make(map[core.Standing]coded)
+		f.kept = make(map[core.Standing]*coded)
 	}
 	f.kept[standing] = c
 }
 
 // judge asks for the fates of all accounts that have a place.
-func judge(t *table, by core.Judge) coded {
+func judge(t *table, by core.Judge) *coded {
 	accounts := make([]string, len(t.ids)+1)
 	copy(accounts, t.ids)
 	judged := make([]core.Fates, len(accounts))
@@ -65,7 +65,7 @@ func judge(t *table, by core.Judge) coded {
 	for i := range b {
 		b[i] = code(judged[i])
 	}
-	return coded{table: t, known: string(b), others: string(code(judged[len(t.ids)]))}
+	return &coded{table: t, known: string(b), others: string(code(judged[len(t.ids)]))}
 }
 
 func code(f core.Fates) byte {

@@ -171,7 +171,7 @@ func (i *inspection) leases() {
 			continue
 		}
 		fields := strings.Fields(record)
-		place, flags, request, ends, keeper := fields[0], fields[1], fields[2], fields[7], fields[11]
+		place, flags, request, ends, keeper := strconv.FormatInt(readPlace(fields[0]), 10), fields[1], fields[2], fields[7], fields[11]
 		i.use[place]++
 		if strings.Contains(flags, "p") {
 			i.probes[place]++
@@ -318,7 +318,7 @@ func TestInspect(t *testing.T) {
 		{"SADD", "o:owner", "nobody"},
 		{"HSET", "q", "request", "nobody"},
 		{"HDEL", "wr", "replica"},
-		{"SET", "l:mark", "!-d 0 0 1"},
+		{"SET", "l:mark", "!-d 0 000 1"},
 		{"SET", "stray", "1"},
 		{"HSET", "c", "9:a", "1 1"},
 		{"RPUSH", "e", "id record"},

@@ -164,7 +164,7 @@ const sweepMost = 256
 func (s *Store) Sweep(ctx context.Context, limit int) (core.Swept, error) {
 	var out core.Swept
 	r, err := s.call(ctx, s.scripts.sweep, func(_ *table, args []string) []string {
-		return append(args, strconv.Itoa(min(max(limit, 1), sweepMost)), flags[bit(s.mayBury())])
+		return append(args, strconv.Itoa(min(max(limit, 1), sweepMost)), string(letterIf(s.mayBury(), '1', '0')))
 	})
 	if err != nil {
 		return out, err

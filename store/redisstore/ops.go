@@ -3,7 +3,9 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
+	"time"
 )
 
 const (
@@ -14,23 +16,62 @@ const (
 	underWay = 2
 )
 
-// op is one take, or the events of one call, among others of the same instant.
+// op is one take, or the events of one call, among others of the same instant. It is written while the caller waits, of
+// whose memory it keeps nothing.
 type op struct {
 	// parts is how many answers it has: events stay together and in order.
 	parts int
-	// args are the kind and its arguments, of each part. They are written while the caller waits, whose memory they are made of.
+	text  []byte
+	// ends says where the arguments end in text; args are they.
+	ends []int
 	args []string
 	// epoch is the one of the places in args.
 	epoch string
-	// loads says that the answer needs the loads.
+	// fates are those that a take of what is bound needs; nil without.
+	fates *coded
+	// lives are those of a take's lease and of the bindings of its session and its response.
+	lives [3]time.Duration
+	take  bool
+	// loads says that the answer needs the loads, whatever it is.
 	loads bool
-	// done gets the answer, once; nobody may wait for it any more.
-	done chan answer
+	// done gets the answer, once; nobody may wait for it any more. Who sends it does nothing with the op after that.
+	done  chan answer
+	timer *time.Timer
 }
 
+// end ends an argument.
+func (o *op) end() { o.ends = append(o.ends, len(o.text)) }
+
+// add appends an argument.
+func (o *op) add(text string) {
+	o.text = append(o.text, text...)
+	o.end()
+}
+
+// begin makes the op ready to be written for places of an epoch.
+func (o *op) begin(epoch string, parts int) {
+	o.parts, o.epoch = parts, epoch
+	o.text, o.ends, o.args = o.text[:0], o.ends[:0], o.args[:0]
+	o.fates, o.take, o.loads = nil, false, false
+}
+
+// written makes the arguments of what was written.
+func (o *op) written() {
+	text, from := string(o.text), 0
+	for _, to := range o.ends {
+		o.args = append(o.args, text[from:to])
+		from = to
+	}
+}
+
+// answer is what an operation's parts were answered, and what all of its call were.
 type answer struct {
-	replies []*reply
-	err     error
+	// texts has one of each part.
+	texts []string
+	known *table
+	now   int64
+	loads string
+	err   error
 }
 
 // errEpoch answers an operation whose places are of another epoch than the server's: it is to be written anew.
@@ -38,37 +79,54 @@ var errEpoch = errors.New("the server's memory goes on changing")
 
 // ops collects what callers ask for at one instant. It never waits for more to come.
 type ops struct {
+	// free are those that were answered.
+	free sync.Pool
+
 	// mu guards what follows.
 	mu      sync.Mutex
 	waiting []*op
 	calls   int // under way
 }
 
-// do carries an operation of n parts, at most opsMost, out together with those of other callers. build appends the kind and arguments of number i.
+func (o *ops) get(budget time.Duration) *op {
+	if free, ok := o.free.Get().(*op); ok {
+		free.timer.Reset(budget)
+		return free
+	}
+	return &op{done: make(chan answer, 1), timer: timer(budget)}
+}
+
+func (o *ops) put(answered *op) {
+	answered.timer.Stop()
+	o.free.Put(answered)
+}
+
+// do carries an operation of so many parts, at most opsMost, out together with those of other callers. build writes it.
 // It waits for the answers until ctx ends or the budget is used up; what was sent by then may still be carried out.
-func (s *Store) do(ctx context.Context, n int, loads bool, build func(t *table, i int, args []string) []string) ([]*reply, error) {
-	bounded, cancel := s.bounded(ctx)
-	defer cancel()
-	var replies []*reply
-	err := errEpoch
-	for again := 0; again < epochMost && errors.Is(err, errEpoch); again++ {
+func (s *Store) do(ctx context.Context, parts int, build func(t *table, o *op)) (a answer, err error) {
+	asked := s.ops.get(s.opts.Budget)
+	for range epochMost {
 		t := s.table.Load()
-		asked := &op{parts: n, args: make([]string, 0, 18*n), epoch: t.epoch, loads: loads, done: make(chan answer, 1)}
-		for i := range n {
-			asked.args = build(t, i, asked.args)
-		}
+		asked.begin(t.epoch, parts)
+		build(t, asked)
+		asked.written()
 		s.enqueue(asked)
 		select {
-		case a := <-asked.done:
-			replies, err = a.replies, a.err
-		case <-bounded.Done():
-			err = bounded.Err()
+		case a = <-asked.done:
+		case <-ctx.Done():
+			return a, ctx.Err()
+		case <-asked.timer.C:
+			return a, outage(ctx, context.DeadlineExceeded)
+		}
+		if !errors.Is(a.err, errEpoch) {
+			break
 		}
 	}
-	if err != nil {
-		return nil, outage(ctx, err)
+	s.ops.put(asked)
+	if a.err != nil {
+		return a, outage(ctx, a.err)
 	}
-	return replies, nil
+	return a, nil
 }
 
 // enqueue lets an operation wait for a call, and makes one unless enough are under way.
@@ -82,8 +140,8 @@ func (s *Store) enqueue(asked *op) {
 	}
 }
 
-// next takes out what goes in the next call; none when nothing waits, and the caller's call is over then.
-func (o *ops) next() []*op {
+// next appends what goes in the next call to batch; nothing when nothing waits, and the caller's call is over then.
+func (o *ops) next(batch []*op) []*op {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n, parts := 0, 0
@@ -93,70 +151,113 @@ func (o *ops) next() []*op {
 	}
 	if n == 0 {
 		o.calls--
-		return nil
+		return batch
 	}
-	batch := o.waiting[:n:n]
-	o.waiting = o.waiting[n:]
+	batch = append(batch, o.waiting[:n]...)
+	o.waiting = slices.Delete(o.waiting, 0, n)
 	return batch
 }
 
 // send sends what waits until nothing does.
 func (s *Store) send() {
-	for batch := s.ops.next(); batch != nil; batch = s.ops.next() {
-		if err := s.sendBatch(batch); err != nil {
-			for _, o := range batch {
-				o.done <- answer{err: err}
-			}
+	var b batch
+	for {
+		b.reset()
+		if b.waiting = s.ops.next(b.waiting); len(b.waiting) == 0 {
+			return
 		}
+		s.sendBatch(&b)
+	}
+}
+
+// batch is what goes in one call.
+type batch struct {
+	waiting []*op
+	// sent are those that the call that was answered carried.
+	sent []*op
+}
+
+func (b *batch) reset() {
+	clear(b.waiting)
+	clear(b.sent)
+	b.waiting, b.sent = b.waiting[:0], b.sent[:0]
+}
+
+// write appends the arguments of a call that knows the places of an epoch.
+func (b *batch) write(epoch string, stale bool, args []string) []string {
+	n := 1
+	for _, o := range b.waiting {
+		n += len(o.args)
+	}
+	args = slices.Grow(args, n+8)
+	wanted := len(args)
+	args = append(args, "")
+	if stale {
+		args[wanted] = "l"
+	}
+	b.sent = b.sent[:0]
+	var fates coded
+	var lives [3]time.Duration
+	for _, o := range b.waiting {
+		if o.epoch != epoch {
+			continue
+		}
+		b.sent = append(b.sent, o)
+		if o.fates != nil && (o.fates.known != fates.known || o.fates.others != fates.others) {
+			fates = *o.fates
+			args = append(args, "J", fates.known, fates.others)
+		}
+		if o.take && o.lives != lives {
+			lives = o.lives
+			args = append(args, "G", life(lives[0]), life(lives[1]), life(lives[2]))
+		}
+		args = append(args, o.args...)
+		if o.loads {
+			args[wanted] = "l"
+		}
+	}
+	return args
+}
+
+// fail answers all with an error.
+func (b *batch) fail(err error) {
+	for _, o := range b.waiting {
+		o.done <- answer{err: err}
 	}
 }
 
 var errAnswers = errors.New("the script answered for another number of operations than it was asked for")
 
-// sendBatch carries out a batch and hands the answers out; on an error it has handed out none.
-func (s *Store) sendBatch(batch []*op) error {
-	var sent []*op
+// sendBatch carries out a batch and hands the answers out.
+func (s *Store) sendBatch(b *batch) {
 	stale := s.opts.LoadView == Cached && s.recent.age(s.clock.Now()) > refreshAfter
-	r, err := s.call(s.life, s.scripts.ops, func(t *table, args []string) []string {
-		args = append(args, "")
-		sent = sent[:0]
-		for _, o := range batch {
-			if o.epoch != t.epoch {
-				continue
-			}
-			sent = append(sent, o)
-			args = append(args, o.args...)
-			if o.loads || stale {
-				args[scriptArgs] = "l"
-			}
-		}
-		return args
-	})
+	r, err := s.call(s.life, s.scripts.ops, func(t *table, args []string) []string { return b.write(t.epoch, stale, args) })
 	if err != nil {
-		return err
+		b.fail(err)
+		return
 	}
 	loads := r.text()
+	texts := make([]string, 0, len(r.rows))
+	for r.more() {
+		texts = append(texts, r.text())
+	}
 	parts := 0
-	for _, o := range sent {
+	for _, o := range b.sent {
 		parts += o.parts
 	}
-	if len(r.rows) != r.at+parts || r.err != nil {
-		return errors.Join(errAnswers, r.err)
+	if len(texts) != parts || r.err != nil {
+		b.fail(errors.Join(errAnswers, r.err))
+		return
 	}
 	s.recent.keep(r.known, loads, s.clock.Now())
-	for _, o := range sent {
-		a := answer{replies: make([]*reply, o.parts)}
-		for i := range a.replies {
-			rows, err := r.rows[r.at].ToArray()
-			r.at++
-			a.replies[i], a.err = &reply{rows: rows, now: r.now, known: r.known, loads: loads}, errors.Join(a.err, err)
-		}
-		o.done <- a
-	}
-	for _, o := range batch {
+	for _, o := range b.waiting {
 		if o.epoch != r.known.epoch {
 			o.done <- answer{err: errEpoch}
 		}
 	}
-	return nil
+	for _, o := range b.sent {
+		n := o.parts
+		o.done <- answer{texts: texts[:n:n], known: r.known, now: r.now, loads: loads}
+		texts = texts[n:]
+	}
 }

@@ -1,8 +1,8 @@
 package redisstore
 
 import (
-	"fmt"
 	"math"
+	"strconv"
 	"sync/atomic"
 	"time"
 )
@@ -69,11 +69,11 @@ func (s *Store) inTime(by time.Time) string {
 	if at, ok := s.reckoning.micros(by); ok {
 		from, until = max(at-(s.opts.Budget+apart).Microseconds(), noMicros), min(at, allMicros)
 	}
-	text := fmt.Sprintf("%016d%016d", until, from)
+	text := appendMicros(appendMicros(make([]byte, 0, 48), until), from)
 	if s.opts.fakeNow != nil {
-		text += micros(s.opts.fakeNow())
+		text = append(text, micros(s.opts.fakeNow())...)
 	}
-	return text
+	return string(text)
 }
 
 // micro gives a time of this machine on the namespace's clock, as scripts take it; "0" when that is not known.
@@ -82,5 +82,22 @@ func (r *reckoning) micro(at time.Time) string {
 	if !ok || n <= 0 || n > math.MaxInt64/2 {
 		return "0"
 	}
-	return fmt.Sprint(n)
+	return strconv.FormatInt(n, 10)
+}
+
+// appendMicro writes it in 16 digits; later than any time when it is not known.
+func (r *reckoning) appendMicro(b []byte, at time.Time) []byte {
+	n, ok := r.micros(at)
+	if !ok || n <= 0 || n > allMicros {
+		n = allMicros
+	}
+	return appendMicros(b, n)
+}
+
+// appendMicros writes a time in 16 digits.
+func appendMicros(b []byte, micros int64) []byte {
+	for below := int64(1e15); below > max(micros, 1); below /= 10 {
+		b = append(b, '0')
+	}
+	return strconv.AppendInt(b, micros, 10)
 }

@@ -17,20 +17,21 @@ import (
 // key gives an id as it is part of a key or a record.
 func key(id [16]byte) string { return base64.RawURLEncoding.EncodeToString(id[:]) }
 
-// keyOrNone gives "" for the zero id.
-func keyOrNone(id [16]byte) string {
-	if id == ([16]byte{}) {
-		return ""
-	}
-	return key(id)
+// keySize is how long that is.
+const keySize = 22
+
+// appendKey writes an id as key gives it.
+func appendKey[ID ~[16]byte](b []byte, id ID) []byte {
+	raw := [16]byte(id)
+	return base64.RawURLEncoding.AppendEncode(b, raw[:])
 }
 
-// requestKey gives "-" for no request id.
-func requestKey(id core.RequestKey) string {
+// appendRequestKey writes a request id as it is part of a key or a record, "-" for none.
+func appendRequestKey(b []byte, id core.RequestKey) []byte {
 	if id == (core.RequestKey{}) {
-		return "-"
+		return append(b, '-')
 	}
-	return hex.EncodeToString(id[:])
+	return hex.AppendEncode(b, id[:])
 }
 
 var errRecord = errors.New("a lease's record cannot be read")
@@ -47,11 +48,14 @@ func idOf(text string) (id [16]byte, err error) {
 
 // rest gives what a record keeps that no script reads: the decision, the group and the model.
 func rest(decision core.DecisionID, group, model string) string {
-	b := make([]byte, 0, 12+binary.MaxVarintLen64+len(group)+len(model))
+	return string(appendRest(make([]byte, 0, 12+binary.MaxVarintLen64+len(group)+len(model)), decision, group, model))
+}
+
+func appendRest(b []byte, decision core.DecisionID, group, model string) []byte {
 	b = binary.BigEndian.AppendUint32(b, decision.Replica)
 	b = binary.BigEndian.AppendUint64(b, decision.Seq)
 	b = binary.AppendUvarint(b, uint64(len(group)))
-	return string(append(append(b, group...), model...))
+	return append(append(b, group...), model...)
 }
 
 // record is a lease as the server keeps it.
@@ -87,7 +91,10 @@ func readRecord(id, text string) (r record, err error) {
 		}
 		return n
 	}
-	r.place, r.index = number(0), int(number(9))
+	if len(fields[0]) != 3 || len(fields[9]) != 3 {
+		return r, errRecord
+	}
+	r.place, r.index = readPlace(fields[0]), int(readPlace(fields[9]))
 	layer := number(10)
 	tenant, owner, incarnation := int(number(3)), int(number(4)), int(number(5))
 	l := &r.lease

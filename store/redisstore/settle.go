@@ -2,22 +2,14 @@ package redisstore
 
 import (
 	"context"
+	"strconv"
 
 	"usher.internal/core"
 )
 
 // settleKinds are the letters of core's kinds.
-var settleKinds = [...]string{
-	core.SettleFirstToken: "t", core.SettleFinished: "f", core.SettleUnused: "u", core.SettleSwitched: "s", core.SettleWithdrawn: "w",
-}
-
-var flags = [2]string{"0", "1"}
-
-func bit(set bool) int {
-	if set {
-		return 1
-	}
-	return 0
+var settleKinds = [...]byte{
+	core.SettleFirstToken: 't', core.SettleFinished: 'f', core.SettleUnused: 'u', core.SettleSwitched: 's', core.SettleWithdrawn: 'w',
 }
 
 // Settle applies events in order.
@@ -37,63 +29,108 @@ func (s *Store) Settle(ctx context.Context, events []core.Settlement, results []
 
 // settleSome is Settle for as many events as go in one call.
 func (s *Store) settleSome(ctx context.Context, events []core.Settlement, results []core.Settled) error {
-	n := len(events)
-	replies, err := s.do(ctx, n, false, func(_ *table, i int, args []string) []string {
-		return appendEvent(append(args, "S"), &events[i])
+	a, err := s.do(ctx, len(events), func(_ *table, o *op) {
+		for i := range events {
+			writeEvent(o, &events[i])
+		}
 	})
 	if err != nil {
 		return err
 	}
-	for i, r := range replies {
-		status, place := r.text(), r.number()
-		sampled, bound := r.number() == 1, r.number() == 1
-		account, err := s.accountAt(ctx, r.known, place)
-		if err != nil {
-			return err
-		}
-		if status == "u" || account == "" {
-			account = unknownAccount(status, &events[i])
-		}
-		results[i] = core.Settled{Status: settled(r, status), Account: account, SampleCounts: sampled, Bound: bound}
-		if err := r.failure(ctx); err != nil {
+	for i, text := range a.texts {
+		if results[i], err = s.settledEvent(ctx, &a, text, &events[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// settledEvent reads what became of an event: its letter, whether a sample counts and whether it bound, and the place.
+func (s *Store) settledEvent(ctx context.Context, a *answer, text string, e *core.Settlement) (out core.Settled, err error) {
+	if len(text) != 6 {
+		return out, outage(ctx, errRecord)
+	}
+	var known bool
+	if out.Status, known = statusOf(text[0]); !known {
+		return out, outage(ctx, errStatus)
+	}
+	out.SampleCounts, out.Bound = text[1] == '1', text[2] == '1'
+	if out.Account, err = s.accountAt(ctx, a.known, readPlace(text[3:])); err != nil {
+		return out, err
+	}
+	if text[0] == 'u' || out.Account == "" {
+		out.Account = unknownAccount(text[0], e)
+	}
+	return out, nil
+}
+
 // unknownAccount names the account of a lease that the server does not know, as its token does.
-func unknownAccount(status string, e *core.Settlement) string {
-	if status == "m" || e.Lease == (core.LeaseID{}) {
+func unknownAccount(status byte, e *core.Settlement) string {
+	if status == 'm' || e.Lease == (core.LeaseID{}) {
 		return ""
 	}
 	return e.Account
 }
 
-func appendEvent(args []string, e *core.Settlement) []string {
-	lease := keyOrNone(e.Lease)
-	return append(
-		args, settleKinds[e.Kind], lease, e.Account, micros(e.GrantedAt), requestKey(e.Request), flags[bit(e.Sample)],
-		keyOrNone(e.Bind), life(e.BindTTL), e.Cool.Account, e.Cool.Model, micros(e.Cool.Until), reason(e.Cool.Reason),
+// writeEvent writes an event as the script takes it.
+func writeEvent(o *op, e *core.Settlement) {
+	binds, cools := e.Bind != core.BindingKey{} && e.BindTTL > 0, e.Cool.Account != ""
+	byRequest := e.Lease == core.LeaseID{}
+	o.text = append(
+		o.text, 'S', settleKinds[e.Kind], letterIf(e.Sample, 'm', '-'), letterIf(binds, 'b', '-'), letterIf(cools, 'c', '-'),
+		letterIf(byRequest, 'q', '-'),
 	)
+	if e.GrantedAt.IsZero() {
+		o.text = append(o.text, '0')
+	} else {
+		o.text = strconv.AppendInt(o.text, e.GrantedAt.UnixMicro(), 10)
+	}
+	o.end()
+	if byRequest {
+		o.text = appendRequestKey(o.text, e.Request)
+	} else {
+		o.text = appendKey(o.text, e.Lease)
+	}
+	o.end()
+	o.add(e.Account)
+	if binds {
+		o.text = appendKey(o.text, e.Bind)
+		o.end()
+		o.add(life(e.BindTTL))
+	}
+	if cools {
+		o.add(e.Cool.Account)
+		o.add(e.Cool.Model)
+		o.add(micros(e.Cool.Until))
+		o.add(reason(e.Cool.Reason))
+	}
 }
 
 // settled gives the status of an event by its letter.
 func settled(r *reply, status string) core.EventStatus {
-	switch status {
-	case "a":
-		return core.EventApplied
-	case "b":
-		return core.EventAlreadyApplied
-	case "r":
-		return core.EventAlreadyReleased
-	case "x":
-		return core.EventExpired
-	case "u":
-		return core.EventUnknown
-	case "m":
-		return core.EventReleaseRecorded
+	if len(status) == 1 {
+		if out, known := statusOf(status[0]); known {
+			return out
+		}
 	}
 	r.fail(errStatus)
 	return core.EventUnknown
+}
+
+func statusOf(letter byte) (status core.EventStatus, known bool) {
+	switch letter {
+	case 'a':
+		return core.EventApplied, true
+	case 'b':
+		return core.EventAlreadyApplied, true
+	case 'r':
+		return core.EventAlreadyReleased, true
+	case 'x':
+		return core.EventExpired, true
+	case 'u':
+		return core.EventUnknown, true
+	case 'm':
+		return core.EventReleaseRecorded, true
+	}
+	return core.EventUnknown, false
 }

@@ -89,8 +89,11 @@ func (t *table) waiting(all string, place int64) int {
 
 // number64 reads three digits of base 64, from '0'.
 func number64(s string) int32 {
-	return int32(s[0]-'0')<<12 | int32(s[1]-'0')<<6 | int32(s[2]-'0')
+	return (int32(s[0])-'0')<<12 + (int32(s[1])-'0')<<6 + int32(s[2]) - '0'
 }
+
+// readPlace reads a place that a script wrote; nowhere for ---.
+func readPlace(s string) int64 { return max(int64(number64(s)), nowhere) }
 
 // appendPlace writes a place in three digits of base 64.
 func appendPlace(b []byte, place int32) []byte {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strconv"
-	"strings"
 	"time"
 
 	"usher.internal/core"
@@ -27,52 +26,80 @@ func (s *Store) take(grant *core.Grant) take {
 	return t
 }
 
-// head appends the kind, and what both kinds of take begin with.
-func (t *take) head(kind string, args []string) []string {
+// options are what a take's head says besides, or - if not.
+type options struct{ session, response, dry, spill, alone, loads byte }
+
+// begin writes what both kinds of take begin with: head, lease id, and the parts of the lease's record.
+func (t *take) begin(o *op, letter byte, says options) {
 	g := t.grant
-	return append(
-		args, kind, key(g.ID), requestKey(g.Request), t.reckoning.micro(t.bound),
-		life(g.TTL), strconv.Itoa(max(g.TenantCap, 0)), g.Tenant, g.Owner.Name,
-		lengths(g), g.Tenant+g.Owner.Name+g.Owner.Incarnation+rest(g.Decision, g.Group, g.Model), asker(g),
+	o.take = true
+	b := t.reckoning.appendMicro(append(o.text, letter), t.bound)
+	b = append(
+		b, letterIf(g.InLine, 'l', 'n'), letterIf(g.Request != core.RequestKey{}, 'q', '-'), letterIf(g.Tenant != "", 't', '-'),
+		letterIf(g.Owner.Name != "", 'o', '-'), says.session, says.response, says.dry, says.spill, says.alone, says.loads,
 	)
+	o.text = strconv.AppendInt(b, int64(max(g.TenantCap, 0)), 10)
+	o.end()
+	o.text = appendKey(o.text, g.ID)
+	o.end()
+	o.text = appendLengths(o.text, g)
+	o.end()
+	o.text = append(append(append(o.text, g.Tenant...), g.Owner.Name...), g.Owner.Incarnation...)
+	o.text = appendRest(o.text, g.Decision, g.Group, g.Model)
+	o.end()
 }
 
-// lengths gives the part of a lease's record that says how long its names are.
-func lengths(g *core.Grant) string {
-	b := make([]byte, 0, 48)
-	b = append(append(b, requestKey(g.Request)...), ' ')
+// end writes what both kinds of take end with, as the head said.
+func (t *take) end(o *op, session, response core.BindingKey) {
+	if t.grant.Tenant != "" {
+		o.add(t.grant.Tenant)
+	}
+	if t.grant.Owner.Name != "" {
+		o.add(t.grant.Owner.Name)
+	}
+	for _, key := range [...]core.BindingKey{session, response} {
+		if key != (core.BindingKey{}) {
+			o.text = appendKey(o.text, key)
+			o.end()
+		}
+	}
+}
+
+func letterIf(set bool, letter, other byte) byte {
+	if set {
+		return letter
+	}
+	return other
+}
+
+// appendLengths writes the part of a lease's record that has its request key and says how long its names are.
+func appendLengths(b []byte, g *core.Grant) []byte {
+	b = append(appendRequestKey(b, g.Request), ' ')
 	b = append(strconv.AppendInt(b, int64(len(g.Tenant)), 10), ' ')
 	b = append(strconv.AppendInt(b, int64(len(g.Owner.Name)), 10), ' ')
-	return string(strconv.AppendInt(b, int64(len(g.Owner.Incarnation)), 10))
+	return strconv.AppendInt(b, int64(len(g.Owner.Incarnation)), 10)
 }
 
-func asker(g *core.Grant) string {
-	if g.InLine {
-		return "l"
-	}
-	return "n"
-}
-
-// do carries the take out. One whose answer does not come leaves nothing behind.
-func (t *take) do(ctx context.Context, loads bool, build func(*table, []string) []string) (*reply, error) {
+// do carries the take out; its answer begins with a letter. One whose answer does not come leaves nothing behind.
+func (t *take) do(ctx context.Context, build func(*table, *op)) (answer, error) {
 	for again := true; ; again = false {
-		replies, err := t.Store.do(ctx, 1, loads, func(t *table, _ int, args []string) []string { return build(t, args) })
+		a, err := t.Store.do(ctx, 1, build)
 		if err != nil {
 			t.lost.add(lostTake{id: key(t.grant.ID), after: t.bound})
-			return nil, err
+			return a, err
 		}
-		r := replies[0]
-		switch status, _ := r.rows[0].ToString(); status {
-		case "fault":
-			r.at = 1
-			return nil, outage(ctx, errors.New(r.text()))
-		case "late":
-		default:
-			return r, nil
+		text := a.texts[0]
+		switch {
+		case text == "":
+			return a, outage(ctx, errStatus)
+		case text[0] == '!':
+			return a, outage(ctx, errors.New(text[1:]))
+		case text[0] != 'l':
+			return a, nil
 		}
 		// Where there is time left here, the server's clock is not where it was thought to be, and that is known now.
 		if !again || !t.clock.Now().Before(t.bound) {
-			return nil, errLate
+			return a, errLate
 		}
 	}
 }
@@ -84,65 +111,58 @@ func (s *Store) TakeFirst(ctx context.Context, asked *core.FirstTake) (core.Firs
 		return out, err
 	}
 	t := s.take(&asked.Grant)
-	r, err := t.do(ctx, len(asked.Ordinals) > 0, func(table *table, args []string) []string {
-		kind := "b:"
-		if asked.Substitute {
-			kind = "s:"
+	a, err := t.do(ctx, func(table *table, o *op) {
+		says := options{letterIf(asked.Substitute, 's', 'b'), '-', '-', '-', '-', '-'}
+		if asked.Session == (core.BindingKey{}) {
+			says.session = '-'
 		}
-		return append(t.head("F", args), order(table, asked.Order), keyOrNone(asked.Session), life(asked.SessionTTL), kind)
+		t.begin(o, 'F', says)
+		o.lives = [3]time.Duration{asked.Grant.TTL, asked.SessionTTL}
+		o.text = appendOrder(o.text, table, asked.Order)
+		o.end()
+		t.end(o, asked.Session, core.BindingKey{})
 	})
 	if err != nil {
 		return out, err
 	}
-	switch status := r.text(); status {
-	case "took":
-		out.Status, out.Index = core.FirstTook, int(r.number())
-		if choice := nth(r.known, asked.Order, out.Index); choice >= 0 {
+	switch status, rest := a.texts[0][0], a.texts[0][1:]; status {
+	case 't':
+		out.Status, out.Index = core.FirstTook, int(readPlace(rest))
+		if choice := nth(a.known, asked.Order, out.Index); choice >= 0 {
 			out.Index = choice
-			out.Lease = granted(&asked.Grant, r.known.id(int(r.known.place(asked.Order[choice].Ordinal))), r.now)
+			out.Lease = granted(&asked.Grant, a.known.id(int(a.known.place(asked.Order[choice].Ordinal))), a.now)
 		}
-	case "again", "repeated":
+	case 'a', 'p':
 		out.Status = core.FirstRepeated
 		var found record
-		if found, err = s.found(ctx, r); err == nil && status == "again" {
+		if found, err = s.found(ctx, &a); err == nil && status == 'a' {
 			out.Status, out.Index = core.FirstTook, found.index
 		}
 		out.Lease = found.lease
-	case "released":
+	case 'r':
 		out.Status = core.FirstReleased
-	case "tenant":
+	case 'c':
 		out.Status = core.FirstTenantFull
-	case "none":
+	case 'n':
 	default:
-		r.fail(errStatus)
-	}
-	if err == nil {
-		err = r.failure(ctx)
+		err = outage(ctx, errStatus)
 	}
 	if out.Status != core.FirstTook {
-		r.known.fill(r.loads, asked.Ordinals, asked.Loads)
+		a.known.fill(a.loads, asked.Ordinals, asked.Loads)
 	}
 	return out, err
 }
 
 var errStatus = errors.New("the script's answer has a status that is not known")
 
-// order writes choices as the script takes them. An account without a place cannot be chosen.
-func order(t *table, choices []core.Choice) string {
-	b := make([]byte, 0, 4*len(choices))
+// appendOrder writes choices as the script takes them. An account without a place cannot be chosen.
+func appendOrder(b []byte, t *table, choices []core.Choice) []byte {
 	for i := range choices {
-		place := t.place(choices[i].Ordinal)
-		if place == nowhere {
-			continue
-		}
-		b = appendPlace(b, place)
-		if choices[i].Probe {
-			b = append(b, 'p')
-		} else {
-			b = append(b, '-')
+		if place := t.place(choices[i].Ordinal); place != nowhere {
+			b = append(appendPlace(b, place), letterIf(choices[i].Probe, 'p', '-'))
 		}
 	}
-	return string(b)
+	return b
 }
 
 // nth gives which of the choices was number n of those that have a place.
@@ -159,10 +179,13 @@ func nth(t *table, choices []core.Choice, n int) int {
 	return -1
 }
 
-// found reads the lease that was granted before, from record and id.
-func (s *Store) found(ctx context.Context, r *reply) (record, error) {
-	text := r.text()
-	return s.read(ctx, r.known, r.text(), text)
+// found reads the lease that was granted before, from its id and record.
+func (s *Store) found(ctx context.Context, a *answer) (record, error) {
+	text := a.texts[0][1:]
+	if len(text) < keySize {
+		return record{}, outage(ctx, errRecord)
+	}
+	return s.read(ctx, a.known, text[:keySize], text[keySize:])
 }
 
 // read reads a record with its account.
@@ -186,73 +209,60 @@ func (s *Store) TakeBound(ctx context.Context, asked *core.BoundTake) (core.Boun
 		return out, nil
 	}
 	t := s.take(&asked.Grant)
-	r, err := t.do(ctx, true, func(table *table, args []string) []string {
-		known, others := s.fates.of(table, asked)
-		return append(
-			t.head("B", args), known, others, keyOrNone(asked.Response), life(asked.ResponseTTL),
-			keyOrNone(asked.Session), life(asked.SessionTTL), options(asked),
-		)
+	a, err := t.do(ctx, func(table *table, o *op) {
+		t.begin(o, 'B', options{
+			session: letterIf(asked.Session != core.BindingKey{}, 'b', '-'), response: letterIf(asked.Response != core.BindingKey{}, 'r', '-'),
+			dry: letterIf(asked.DryRun, 'd', '-'), spill: letterIf(asked.SpillSession, 's', '-'),
+			alone: letterIf(asked.ResponseAlone, 'r', '-'), loads: letterIf(asked.AlwaysLoads, 'a', '-'),
+		})
+		o.fates = s.fates.of(table, asked)
+		o.lives = [3]time.Duration{asked.Grant.TTL, asked.SessionTTL, asked.ResponseTTL}
+		t.end(o, asked.Session, asked.Response)
 	})
 	if err != nil {
 		return out, err
 	}
-	b := boundReply{Store: s, reply: r, asked: asked, out: &out}
-	if err := b.read(ctx); err != nil {
-		return out, err
-	}
-	return out, r.failure(ctx)
-}
-
-func options(asked *core.BoundTake) string {
-	var b strings.Builder
-	for _, o := range [...]struct {
-		set bool
-		as  byte
-	}{{asked.DryRun, 'd'}, {asked.SpillSession, 's'}, {asked.ResponseAlone, 'r'}} {
-		if o.set {
-			b.WriteByte(o.as)
-		}
-	}
-	return b.String()
+	b := boundReply{Store: s, answer: &a, asked: asked, out: &out}
+	return out, b.read(ctx)
 }
 
 // boundReply is a TakeBound's answer on its way to core's types.
 type boundReply struct {
 	*Store
-	*reply
+	*answer
 	asked *core.BoundTake
 	out   *core.BoundTaken
 }
 
 func (b *boundReply) read(ctx context.Context) error {
-	switch status := b.text(); status {
-	case "again", "repeated":
-		found, err := b.found(ctx, b.reply)
+	switch status := b.texts[0][0]; status {
+	case 'a', 'p':
+		found, err := b.found(ctx, b.answer)
 		if err != nil {
 			return err
 		}
 		b.again(status, &found)
-	case "released":
+	case 'r':
 		b.out.Status = core.BoundReleased
-	case "tenant":
+	case 'c':
 		b.out.Status = core.BoundTenantFull
-	case "none", "full", "took":
-		if err := b.took(ctx, status); err != nil {
+	case 'n', 'f', 't':
+		if err := b.took(ctx, status, b.texts[0][1:]); err != nil {
 			return err
 		}
 	default:
-		b.fail(errStatus)
+		return outage(ctx, errStatus)
 	}
 	if b.out.Status != core.BoundTook || b.asked.AlwaysLoads {
-		b.known.fill(b.loads, b.asked.Ordinals, b.asked.Loads)
+		b.known.fill(b.answer.loads, b.asked.Ordinals, b.asked.Loads)
 	}
 	return nil
 }
 
 // again answers with a lease that was there before.
-func (b *boundReply) again(status string, found *record) {
+func (b *boundReply) again(status byte, found *record) {
 	b.out.Lease = found.lease
-	if status == "repeated" {
+	if status == 'p' {
 		b.out.Status = core.BoundRepeated
 		return
 	}
@@ -264,73 +274,52 @@ func (b *boundReply) again(status string, found *record) {
 	binding.Account, binding.Fate = found.lease.Account, decide.Take
 }
 
-// took reads what the bindings led to.
-func (b *boundReply) took(ctx context.Context, status string) error {
-	layer, place := b.number(), b.number()
-	response, session, substitute := b.text(), b.text(), b.text()
-	var account string
-	for _, step := range []func() error{
-		func() error { return b.binding(ctx, response, decide.LayerResponse, &b.out.Response) },
-		func() error { return b.binding(ctx, session, decide.LayerSession, &b.out.Session) },
-		func() (err error) {
-			b.out.Session.Substitute, err = b.account(ctx, substitute)
-			return err
-		},
-		func() (err error) {
-			if layer != 0 {
-				account, err = b.accountAt(ctx, b.known, place)
-			}
-			return err
-		},
-	} {
-		if err := step(); err != nil {
-			return err
-		}
+// took reads what the bindings led to: layer, place, and what was found of the response's, the session's, the substitute.
+func (b *boundReply) took(ctx context.Context, status byte, text string) error {
+	if len(text) != 1+3+5+5+3 || text[0] < '0' || int(text[0]-'0') >= len(layers) {
+		return outage(ctx, errRecord)
 	}
-	switch status {
-	case "took":
-		b.out.Status, b.out.Layer = core.BoundTook, layers[layer]
+	layer, place := layers[text[0]-'0'], readPlace(text[1:])
+	err := b.binding(ctx, text[4:9], decide.LayerResponse, &b.out.Response)
+	if err == nil {
+		err = b.binding(ctx, text[9:14], decide.LayerSession, &b.out.Session)
+	}
+	if err == nil {
+		b.out.Session.Substitute, err = b.accountAt(ctx, b.known, readPlace(text[14:]))
+	}
+	if err != nil || status == 'n' {
+		return err
+	}
+	account, err := b.accountAt(ctx, b.known, place)
+	if status == 't' {
+		b.out.Status, b.out.Layer = core.BoundTook, layer
 		b.out.Lease = granted(&b.asked.Grant, account, b.now)
-	case "full":
-		b.out.Status, b.out.Layer = core.BoundFull, layers[layer]
-		b.out.Lease.Account, b.out.Waiting = account, b.known.waiting(b.reply.loads, place)
+	} else {
+		b.out.Status, b.out.Layer = core.BoundFull, layer
+		b.out.Lease.Account, b.out.Waiting = account, b.known.waiting(b.answer.loads, place)
 	}
-	return nil
+	return err
 }
 
 // binding reads what was found of one: place and fate, and f when it is full. The judge is told of the account, so
 // that it can say why.
 func (b *boundReply) binding(ctx context.Context, text string, layer decide.Layer, out *core.Binding) (err error) {
-	if text == "" {
+	place := readPlace(text)
+	if place < 0 {
 		return nil
 	}
-	text, out.Full = strings.CutSuffix(text, "f")
-	place, fate, ok := strings.Cut(text, " ")
-	if !ok {
-		return outage(ctx, errRecord)
-	}
-	if out.Account, err = b.account(ctx, place); err != nil {
+	if out.Account, err = b.accountAt(ctx, b.known, place); err != nil {
 		return err
 	}
 	b.asked.Judge.Judge(layer, out.Account)
-	switch fate {
-	case "1":
+	out.Full = text[4] == 'f'
+	switch text[3] {
+	case '1':
 		out.Fate = decide.Drop
-	case "2":
+	case '2':
 		out.Fate = decide.Take
 	default:
 		out.Fate = decide.Keep
 	}
 	return nil
-}
-
-func (b *boundReply) account(ctx context.Context, place string) (string, error) {
-	if place == "" {
-		return "", nil
-	}
-	n, err := strconv.ParseInt(place, 10, 32)
-	if err != nil {
-		return "", outage(ctx, err)
-	}
-	return b.accountAt(ctx, b.known, n)
 }

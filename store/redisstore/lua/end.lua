@@ -3,7 +3,7 @@
 local out = { int(now) }
 for n = 7, #ARGV do
   local id = ARGV[n]
-  local s = find(id)
+  local s = lease(id)
   if s then
     finish(id, brief(s), 'x', ARGV[6])
     out[#out + 1] = id

@@ -3,7 +3,7 @@
 local step, n = call('ZSCAN', P .. 'x', ARGV[6], 'COUNT', STEP), 0
 for k = 1, #step[2], 2 do
   local id = step[2][k]
-  local s = string.byte(id) ~= 33 and find(id)
+  local s = string.byte(id) ~= 33 and lease(id)
   if s and read(s).keeper == replica then n = n + 1 end
 end
 done()

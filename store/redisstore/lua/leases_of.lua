@@ -3,7 +3,7 @@
 local step = call('SSCAN', P .. 'o:' .. ARGV[6], ARGV[7], 'COUNT', ARGV[8])
 local out = { int(now), step[1] }
 for _, id in ipairs(step[2]) do
-  local s = find(id)
+  local s = lease(id)
   if s then
     out[#out + 1] = id
     out[#out + 1] = s

@@ -13,7 +13,7 @@ local function prolong(id, s, l, ttl, maxAge)
     expire(id, s, l, MAXAGE)
     return 'x', 0, MAXAGE
   end
-  l.ttl, l.expires, l.keeper = ttl, int(ends), replica
+  l.ttl, l.expires, l.keeper = ttl, time(ends), replica
   write(id, l)
   call('ZADD', P .. 'x', l.expires, id)
   return 'a', ends, 0

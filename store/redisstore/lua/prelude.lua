@@ -11,6 +11,7 @@
 -- {'epoch', e} changed nothing, nor did one that answers {time, 'late'}.
 local P = KEYS[1]
 local call = redis.call
+local byte, sub, char, floor, match, find = string.byte, string.sub, string.char, math.floor, string.match, string.find
 
 -- The loads of all accounts lie in one string, so that reading them costs one call however many there are: the epoch
 -- (16, and 8 of all accounts that have places), what is added to the server's clock (16), then for each account in use (3),
@@ -20,7 +21,7 @@ local STEP = 64 -- of what is over, ended by one call
 local APART = 5000000 -- by which clocks part that have jumped
 local loads = call('GET', P .. 'L') or ''
 
-local added = tonumber(string.sub(loads, EPOCH + 1, HEAD)) or 0
+local added = tonumber(sub(loads, EPOCH + 1, HEAD)) or 0
 local now
 if #ARGV[1] > 32 then
   now = tonumber(string.sub(ARGV[1], 33)) + added
@@ -33,7 +34,9 @@ local untimely = now > tonumber(string.sub(ARGV[1], 1, 16)) or now < tonumber(st
 local replica, markTTL = ARGV[3], tonumber(ARGV[5])
 
 local function int(x) return string.format('%.0f', x) end
-local nowText = int(now)
+-- Times that are compared as texts have 16 digits.
+local function time(x) return string.format('%016.0f', x) end
+local nowText = time(now)
 
 local accounts, changed = {}, {}
 local freed, signals = {}, {}
@@ -44,7 +47,7 @@ local function account(i)
   local a = accounts[i]
   if a then return a end
   local from = HEAD + i * WIDTH
-  local u1, u2, u3, w1, w2, w3, l1, l2, l3, p = string.byte(loads, from + 1, from + WIDTH)
+  local u1, u2, u3, w1, w2, w3, l1, l2, l3, p = byte(loads, from + 1, from + WIDTH)
   if not p then return nil end
   a = {
     use = (u1 - 48) * 4096 + (u2 - 48) * 64 + u3 - 48, wait = (w1 - 48) * 4096 + (w2 - 48) * 64 + w3 - 48,
@@ -54,17 +57,26 @@ local function account(i)
   return a
 end
 
+-- three writes a number in base 64, in three digits.
 local function three(n)
+  if n >= 0 and n < 64 then return char(48, 48, n + 48) end
   n = math.min(math.max(n, 0), UNLISTED)
-  local low, mid = n % 64, math.floor(n / 64) % 64
-  return string.char(math.floor(n / 4096) + 48, mid + 48, low + 48)
+  return char(floor(n / 4096) + 48, floor(n / 64) % 64 + 48, n % 64 + 48)
+end
+
+-- A place in a record, a mark or a binding is written so too; that of no account is ---, and reads as less than 0.
+local function placed(i) return i < 0 and '---' or three(i) end
+
+local function place(s, from)
+  local a, b, c = byte(s, from, from + 2)
+  return (a - 48) * 4096 + (b - 48) * 64 + c - 48
 end
 
 local function flush()
   for i, _ in pairs(changed) do
     local a = accounts[i]
-    call('SETRANGE', P .. 'L', HEAD + i * WIDTH,
-      three(a.use) .. three(a.wait) .. three(a.limit) .. string.char(math.min(math.max(a.probes, 0), 63) + 48))
+    call('SETRANGE', P .. 'L', string.format('%d', HEAD + i * WIDTH),
+      three(a.use) .. three(a.wait) .. three(a.limit) .. char(math.min(math.max(a.probes, 0), 63) + 48))
   end
   changed = {}
 end
@@ -80,7 +92,10 @@ end
 local function count(i, leases, waiters, probes)
   local a = account(i)
   if not a then return end
-  a.use, a.wait, a.probes = math.max(a.use + leases, 0), math.max(a.wait + waiters, 0), math.max(a.probes + probes, 0)
+  a.use = a.use + leases
+  if a.use < 0 then a.use = 0 end
+  if waiters ~= 0 then a.wait = math.max(a.wait + waiters, 0) end
+  if probes ~= 0 then a.probes = math.max(a.probes + probes, 0) end
   changed[i] = true
 end
 
@@ -111,7 +126,7 @@ local function served()
   turn = nil
 end
 
-local chain = string.sub(loads, EPOCH - 7, EPOCH)
+local chain = sub(loads, EPOCH - 7, EPOCH)
 -- named gives the place of an account, which is made known if need be: then it has no slots until a roster lists it.
 local function named(id)
   local i = call('HGET', P .. 'A', id)
@@ -141,46 +156,50 @@ end
 
 local function leases() return call('ZCARD', P .. 'x') - call('HLEN', P .. 'w') end
 
-local function has(flags, flag) return string.find(flags, flag, 1, true) ~= nil end
+local function has(flags, flag) return find(flags, flag, 1, true) ~= nil end
 
 -- after gives the text of the time that comes so many microseconds from now; life is a text too.
 local afters = {}
 local function after(life)
   local s = afters[life]
   if not s then
-    s = int(now + tonumber(life))
+    s = time(now + tonumber(life))
     afters[life] = s
   end
   return s
 end
 
 -- A lease's record: place, flags, request key or -, the lengths of its names, granted, expires, how often handed out, index in
--- the choice, layer, replica that looks after it, life; then tenant, owner, incarnation and what no script reads.
+-- the choice as places are written, layer, replica that looks after it, life; then tenant, owner, incarnation and what no
+-- script reads.
 -- Flags: - none, f first token, s switched, m a first-token time counted, p it is its account's probe.
-local RECORD = '^(%d+) (%S+) (%S+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%S+) (%d+) (%S+) (%d+) ()'
+local RECORD = '^... (%S+) (%S+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%S+) (%d+) (%S+) (%d+) ()'
 local function read(s)
-  local i, flags, request, t, o, n, granted, expires, handed, index, layer, keeper, ttl, from = string.match(s, RECORD)
+  local flags, request, t, o, n, granted, expires, handed, index, layer, keeper, ttl, from = match(s, RECORD)
   t, o, n = tonumber(t), tonumber(o), tonumber(n)
   return {
-    i = tonumber(i), flags = flags, request = request, granted = granted, expires = expires, handed = tonumber(handed),
-    index = index, layer = layer, keeper = keeper, ttl = tonumber(ttl),
-    tenant = string.sub(s, from, from + t - 1), owner = string.sub(s, from + t, from + t + o - 1),
-    incarnation = string.sub(s, from + t + o, from + t + o + n - 1), rest = string.sub(s, from + t + o + n),
+    i = place(s, 1), at = sub(s, 1, 3), flags = flags, request = request, granted = granted, expires = expires,
+    handed = tonumber(handed), index = index, layer = layer, keeper = keeper, ttl = tonumber(ttl),
+    tenant = sub(s, from, from + t - 1), owner = sub(s, from + t, from + t + o - 1),
+    incarnation = sub(s, from + t + o, from + t + o + n - 1), rest = sub(s, from + t + o + n),
   }
 end
 
 -- brief reads what the end of a lease needs.
-local BRIEF = '^(%d+) (%S+) (%S+) (%d+) (%d+) %d+ %d+ %d+ %d+ %S+ %d+ %S+ %d+ ()'
+local BRIEF = '^... (%S+) (%S+) (%d+) (%d+) %d+ %d+ %d+ %d+ %S+ %d+ %S+ %d+ ()'
 local function brief(s)
-  local i, flags, request, t, o, from = string.match(s, BRIEF)
+  if sub(s, 4, 12) == ' - - 0 0 ' then
+    return { i = place(s, 1), at = sub(s, 1, 3), flags = '-', request = '-', tenant = '', owner = '' }
+  end
+  local flags, request, t, o, from = match(s, BRIEF)
   local name, owner = '', ''
-  if t ~= '0' then name = string.sub(s, from, from + t - 1) end
-  if o ~= '0' then owner = string.sub(s, from + t, from + t + o - 1) end
-  return { i = tonumber(i), flags = flags, request = request, tenant = name, owner = owner }
+  if t ~= '0' then name = sub(s, from, from + t - 1) end
+  if o ~= '0' then owner = sub(s, from + t, from + t + o - 1) end
+  return { i = place(s, 1), at = sub(s, 1, 3), flags = flags, request = request, tenant = name, owner = owner }
 end
 
 local function write(id, l)
-  local s = table.concat({ l.i, l.flags, l.request, #l.tenant, #l.owner, #l.incarnation, l.granted, l.expires, l.handed, l.index,
+  local s = table.concat({ l.at, l.flags, l.request, #l.tenant, #l.owner, #l.incarnation, l.granted, l.expires, l.handed, l.index,
     l.layer, l.keeper, int(l.ttl), l.tenant }, ' ') .. l.owner .. l.incarnation .. l.rest
   call('SET', P .. 'l:' .. id, s)
   return s
@@ -195,40 +214,39 @@ local function enter(id, i, flags, request, name, owner, expires)
   count(i, 1, 0, has(flags, 'p') and 1 or 0)
 end
 
-local markLife = math.ceil(markTTL / 1000)
+local markLife = int(math.ceil(markTTL / 1000))
 local markEnds = after(ARGV[5])
 
 -- A mark takes the place of the lease's record: !, its flags and how it ended, why, the account, and when it is over.
 -- finish gives the slot back and leaves one. how: d it was released, x it ended by itself, w it was handed out to nobody.
 -- What frees comes first: a server out of memory lets a script go on that has begun to write.
 local function finish(id, l, how, why)
+  local i, flags = l.i, l.flags
   call('ZREM', P .. 'x', id)
-  count(l.i, -1, 0, has(l.flags, 'p') and -1 or 0)
-  call('SET', P .. 'l:' .. id, '!' .. l.flags .. how .. ' ' .. why .. ' ' .. l.i .. ' ' .. markEnds, 'PX', markLife)
-  tenant('t', l.tenant, -1)
+  count(i, -1, 0, flags ~= '-' and has(flags, 'p') and -1 or 0)
+  call('PSETEX', P .. 'l:' .. id, markLife, '!' .. flags .. how .. ' ' .. why .. ' ' .. l.at .. ' ' .. markEnds)
+  if l.tenant ~= '' then tenant('t', l.tenant, -1) end
   if l.owner ~= '' then call('SREM', P .. 'o:' .. l.owner, id) end
   if l.request ~= '-' then
     if call('HGET', P .. 'q', l.request) == id then call('HDEL', P .. 'q', l.request) end
-    if how == 'd' then call('SET', P .. 'n:' .. l.request, l.i .. ' ' .. markEnds, 'PX', markLife) end
+    if how == 'd' then call('PSETEX', P .. 'n:' .. l.request, markLife, l.at .. ' ' .. markEnds) end
   end
-  freed[l.i] = how == 'x' and 'e' or 'f'
+  freed[i] = how == 'x' and 'e' or 'f'
 end
 
--- find gives the record of a lease that lives, or else what its mark tells: flags, why, account.
-local function find(id)
+-- lease gives the record of a lease that lives, or else what its mark tells: flags, why, account.
+local function lease(id)
   local s = call('GET', P .. 'l:' .. id)
   if not s then return nil end
-  if string.byte(s) ~= 33 then return s end
-  local flags, why, i, ends = string.match(s, '^!(%S+) (%d+) (%-?%d+) (%d+)$')
-  if tonumber(ends) > now then return nil, flags, why, i end
+  if byte(s) ~= 33 then return s end
+  local flags, why, at, ends = match(s, '^!(%S+) (%d+) (%S+) (%d+)$')
+  if ends > nowText then return nil, flags, why, at end
 end
 
 -- released gives the account of a released request id; nil when it is not known.
 local function released(key)
   local s = call('GET', P .. 'n:' .. key)
-  if not s then return nil end
-  local i, ends = string.match(s, '^(%-?%d+) (%d+)$')
-  if tonumber(ends) > now then return i end
+  if s and sub(s, 5) > nowText then return sub(s, 1, 3) end
 end
 
 local function leave(id)
@@ -255,30 +273,34 @@ end
 
 -- due ends what is over, in steps that do not hold the server for long.
 local function due(most)
-  local ids = call('ZRANGEBYSCORE', P .. 'x', '-inf', int(now), 'LIMIT', 0, most)
+  local ids = call('ZRANGEBYSCORE', P .. 'x', '-inf', nowText, 'LIMIT', 0, most)
   for _, id in ipairs(ids) do
     if string.sub(id, 1, 1) == '!' then
       leave(string.sub(id, 2))
     else
-      local s = find(id)
+      local s = lease(id)
       if s then expire(id, s, brief(s), 1) else call('ZREM', P .. 'x', id) end
     end
   end
   return #ids
 end
 
--- A binding, or a substitute: the account's place and when it ends. ttl is a text.
-local function bind(kind, key, i, ttl)
-  if key == '' or ttl == '0' then return end
-  call('SET', P .. kind .. key, i .. ' ' .. after(ttl), 'PX', math.ceil(tonumber(ttl) / 1000))
+-- A binding, or a substitute: the account's place and when it ends. at is the place as it is written, ttl a text.
+local lives = {}
+local function bind(kind, key, at, ttl)
+  if ttl == '0' then return end
+  local life = lives[ttl]
+  if not life then
+    life = int(math.ceil(tonumber(ttl) / 1000))
+    lives[ttl] = life
+  end
+  call('PSETEX', P .. kind .. key, life, at .. ' ' .. after(ttl))
 end
 
+-- bound gives the place as it is written.
 local function bound(kind, key)
-  if key == '' then return nil end
   local s = call('GET', P .. kind .. key)
-  if not s then return nil end
-  local i, ends = string.match(s, '^(%d+) (%d+)$')
-  if tonumber(ends) > now then return tonumber(i) end
+  if s and sub(s, 5) > nowText then return sub(s, 1, 3) end
 end
 
 -- cool sets a deadline; the later of two stands.

@@ -13,13 +13,14 @@ if loads == '' then
   local expected = tonumber(ARGV[6])
   if expected > 0 and math.abs(expected - now) > APART then
     added, now = added + expected - now, expected
+    nowText = time(now)
   end
   loads = string.sub(ARGV[2], 1, EPOCH) .. string.format('%016.0f', added) ..
     string.rep('000000' .. three(UNLISTED) .. '0', call('HLEN', P .. 'A'))
   chain = string.sub(loads, EPOCH - 7, EPOCH)
   call('SET', P .. 'L', loads)
   for _, id in ipairs(call('ZRANGE', P .. 'x', 0, -1)) do
-    local s = find(id)
+    local s = lease(id)
     if s then
       local l = read(s)
       count(l.i, 1, 0, has(l.flags, 'p') and 1 or 0)

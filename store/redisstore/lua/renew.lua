@@ -6,7 +6,7 @@
 local out = { int(now) }
 for n = 6, #ARGV, 4 do
   local id, granted = ARGV[n], tonumber(ARGV[n + 1])
-  local s, flags, cause = find(id)
+  local s, flags, cause = lease(id)
   local status, ends, why
   if s then
     status, ends, why = prolong(id, s, read(s), tonumber(ARGV[n + 2]), tonumber(ARGV[n + 3]))

@@ -1,114 +1,131 @@
 -- Events of leases, for ops.lua. Idempotent: each kind of event counts once for a lease while it or its mark lives.
 --
--- at +0 kind (t first token, f finished, u unused, s switched, w withdrawn)   +1 lease id or ""   +2 account
---    +3 granted at (0 for not told)   +4 request key or "-"   +5 1 when it carries a first-token time
---    +6 key to bind or ""   +7 its life   +8 account to cool or ""   +9 model   +10 until   +11 reason
+-- An event is
+--   head   S; t first token, f finished, u unused, s switched, w withdrawn; then, or - if not: m it carries a first-token
+--          time; b it binds; c it cools; q it names a request id and no lease; then granted at, 0 for not told
+--   the lease's id, or the request key; the account
+-- and goes on with what the head says that there is: key to bind and its life; account to cool, model, until, reason.
 --
--- Answers status, place or -1, 1 when the first-token time counts, 1 when it bound.
--- Statuses: a applied, b already applied, r already released, x expired, u unknown, m release recorded.
+-- Answers a letter; 1 when the first-token time counts, 1 when it bound, else 0; place or ---.
+-- Letters: a applied, b already applied, r already released, x expired, u unknown, m release recorded.
 local AHEAD = 60000000
+local event, what -- where it is in ARGV, and its kind
+local sample, binds, cools
 
 -- counts lets the event's sample, binding and cooldown count; gives the answer, and the flags with what counted.
-local function counts(at, status, i, flags)
-  local sampled, didBind = 0, 0
-  if ARGV[at + 5] == '1' and not has(flags, 'm') then
-    flags, sampled = flags .. 'm', 1
+local function counts(status, at, flags)
+  local answer = status .. '0'
+  if sample and not has(flags, 'm') then
+    flags, answer = flags .. 'm', status .. '1'
   end
-  local key, ttl = ARGV[at + 6], ARGV[at + 7]
-  if i >= 0 and key ~= '' and ttl ~= '0' then
-    bind('b:', key, i, ttl)
-    didBind = 1
-  end
-  if ARGV[at + 8] ~= '' then cool(ARGV[at + 8], ARGV[at + 9], tonumber(ARGV[at + 10]), ARGV[at + 11]) end
-  return { status, i, sampled, didBind }, flags
-end
-
-local function live(at, id, s)
-  local kind = ARGV[at]
-  local l = (kind == 'f' or kind == 'u') and brief(s) or read(s)
-  if kind == 't' or kind == 's' then
-    local flag = kind == 't' and 'f' or 's'
-    if has(l.flags, flag) then return { 'b', l.i, 0, 0 } end
-    local answer
-    answer, l.flags = counts(at, 'a', l.i, l.flags .. flag)
-    write(id, l)
-    return answer
-  elseif kind == 'f' then
-    -- The slot is free before anything else is written; the mark has to know whether a sample counted.
-    local flags = l.flags
-    if ARGV[at + 5] == '1' and not has(flags, 'm') then l.flags = flags .. 'm' end
-    finish(id, l, 'd', 0)
-    return (counts(at, 'a', l.i, flags))
-  elseif kind == 'u' then
-    finish(id, l, 'd', 0)
+  local more = event + 3
+  if binds then
+    if at ~= '---' and ARGV[more + 1] ~= '0' then
+      bind('b:', ARGV[more], at, ARGV[more + 1])
+      answer = answer .. '1'
+    else
+      answer = answer .. '0'
+    end
+    more = more + 2
   else
-    l.handed = l.handed - 1
-    if l.handed <= 0 then finish(id, l, 'w', 0) else write(id, l) end
+    answer = answer .. '0'
   end
-  return { 'a', l.i, 0, 0 }
+  if cools then cool(ARGV[more], ARGV[more + 1], tonumber(ARGV[more + 2]), ARGV[more + 3]) end
+  return answer .. at, flags
 end
 
-local function ended(at, id, flags, why, i)
-  i = tonumber(i)
-  local kind, expired = ARGV[at], has(flags, 'x')
-  if has(flags, 'w') then return { 'r', i, 0, 0 } end
+local function live(id, s)
+  if what == 102 then
+    -- The slot is free before anything else is written; the mark has to know whether a sample counted.
+    local l = brief(s)
+    local flags = l.flags
+    if sample and not has(flags, 'm') then l.flags = flags .. 'm' end
+    finish(id, l, 'd', '0')
+    if not (sample or binds or cools) then return 'a00' .. l.at end
+    return (counts('a', l.at, flags))
+  elseif what == 117 then
+    local l = brief(s)
+    finish(id, l, 'd', '0')
+    return 'a00' .. l.at
+  end
+  local l = read(s)
+  if what == 119 then
+    l.handed = l.handed - 1
+    if l.handed <= 0 then finish(id, l, 'w', '0') else write(id, l) end
+    return 'a00' .. l.at
+  end
+  local flag = what == 116 and 'f' or 's'
+  if has(l.flags, flag) then return 'b00' .. l.at end
+  local answer
+  answer, l.flags = counts('a', l.at, l.flags .. flag)
+  write(id, l)
+  return answer
+end
+
+local function ended(id, flags, why, at)
+  local expired = has(flags, 'x')
+  if has(flags, 'w') then return 'r00' .. at end
   local function keep(answer, changed)
-    local ends = string.match(call('GET', P .. 'l:' .. id) or '', ' (%d+)$')
+    local ends = match(call('GET', P .. 'l:' .. id) or '', ' (%d+)$')
     local left = ends and tonumber(ends) - now or 0
     if left <= 0 then left = markTTL end
-    call('SET', P .. 'l:' .. id, '!' .. changed .. ' ' .. why .. ' ' .. i .. ' ' .. int(now + left), 'PX', math.ceil(left / 1000))
+    call('PSETEX', P .. 'l:' .. id, int(math.ceil(left / 1000)), '!' .. changed .. ' ' .. why .. ' ' .. at .. ' ' .. time(now + left))
     return answer
   end
-  if kind == 't' or kind == 's' then
-    local flag = kind == 't' and 'f' or 's'
-    if has(flags, flag) then return { 'b', i, 0, 0 } end
-    return keep(counts(at, expired and 'x' or 'a', i, flags .. flag))
+  if what == 116 or what == 115 then
+    local flag = what == 116 and 'f' or 's'
+    if has(flags, flag) then return 'b00' .. at end
+    return keep(counts(expired and 'x' or 'a', at, flags .. flag))
   end
-  if not expired or has(flags, 'd') then return { 'r', i, 0, 0 } end
-  if kind == 'f' then return keep(counts(at, 'x', i, flags .. 'd')) end
-  local answer = { 'x', i, 0, 0 }
-  if kind == 'u' then return keep(answer, flags .. 'd') end
+  if not expired or has(flags, 'd') then return 'r00' .. at end
+  if what == 102 then return keep(counts('x', at, flags .. 'd')) end
+  local answer = 'x00' .. at
+  if what == 117 then return keep(answer, flags .. 'd') end
   return answer
 end
 
 -- gone is a lease of which nothing is known: one that is too young for its mark to be over ended elsewhere, and counts once.
-local function gone(at, id)
-  local granted = tonumber(ARGV[at + 3])
+local function gone(id, granted, name)
   local age = now - granted
-  if granted == 0 or age >= markTTL or age < -AHEAD then return { 'u', -1, 0, 0 } end
-  if ARGV[at] == 'w' then return { 'x', -1, 0, 0 } end
-  return ended(at, id, '-x', 0, ARGV[at + 2] ~= '' and named(ARGV[at + 2]) or -1)
+  if granted == 0 or age >= markTTL or age < -AHEAD then return 'u00---' end
+  if what == 119 then return 'x00---' end
+  return ended(id, '-x', '0', name ~= '' and placed(named(name)) or '---')
 end
 
-local function byRequest(at)
-  local request = ARGV[at + 4]
-  if request == '-' then return { 'u', -1, 0, 0 } end
-  local id = call('HGET', P .. 'q', request)
+local function byRequest(key)
+  if key == '-' then return 'u00---' end
+  local id = call('HGET', P .. 'q', key)
   if id then
-    local s = find(id)
-    if s then return live(at, id, s) end
+    local s = lease(id)
+    if s then return live(id, s) end
   end
-  local i = released(request)
-  if i then return { 'r', tonumber(i), 0, 0 } end
-  if ARGV[at] ~= 'u' then return { 'u', -1, 0, 0 } end
-  call('SET', P .. 'n:' .. request, '-1 ' .. markEnds, 'PX', markLife)
-  return { 'm', -1, 0, 0 }
+  local at = released(key)
+  if at then return 'r00' .. at end
+  if what ~= 117 then return 'u00---' end
+  call('PSETEX', P .. 'n:' .. key, markLife, '--- ' .. markEnds)
+  return 'm00---'
 end
 
 -- A server out of memory refuses what might grow something, but not once a script has begun to write; and of the events of one
 -- call the last may be a release.
 local function begin() call('DEL', P .. 'none') end
 
+-- settle applies the event at a place of ARGV. Answers what became of it, and where the next begins.
 local function settle(at)
-  local id = ARGV[at + 1]
-  if id == '' then
+  local head, id = ARGV[at], ARGV[at + 1]
+  local m, b, c, q
+  event = at
+  what, m, b, c, q = byte(head, 2, 6)
+  sample, binds, cools = m ~= 45, b ~= 45, c ~= 45
+  local following = at + 3 + (binds and 2 or 0) + (cools and 4 or 0)
+  if q ~= 45 then
     begin()
-    return byRequest(at)
+    return byRequest(id), following
   end
-  local s, flags, why, i = find(id)
-  if s and (ARGV[at] == 'f' or ARGV[at] == 'u') then return live(at, id, s) end
+  local s, flags, why, where = lease(id)
+  if s and (what == 102 or what == 117) then return live(id, s), following end
   begin()
-  if s then return live(at, id, s) end
-  if flags then return ended(at, id, flags, why, i) end
-  return gone(at, id)
+  if s then return live(id, s), following end
+  if flags then return ended(id, flags, why, where), following end
+  return gone(id, tonumber(sub(head, 7)), ARGV[at + 2]), following
 end

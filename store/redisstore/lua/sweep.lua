@@ -19,7 +19,7 @@ if next(dead) then
   local step = call('ZSCAN', P .. 'x', cursor or '0', 'COUNT', STEP)
   for n = 1, #step[2], 2 do
     local id = step[2][n]
-    local s = string.byte(id) ~= 33 and find(id)
+    local s = string.byte(id) ~= 33 and lease(id)
     if s then
       local l = read(s)
       if dead[l.keeper] then

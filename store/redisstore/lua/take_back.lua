@@ -8,7 +8,7 @@ for n = 6, #ARGV do
   if string.sub(id, 1, 1) == '!' then
     leave(string.sub(id, 2))
   else
-    local s, marked = find(id)
+    local s, marked = lease(id)
     if s then
       local l = read(s)
       -- It may have been handed out to others since, by its request id.
@@ -17,7 +17,7 @@ for n = 6, #ARGV do
         if l.handed <= 0 then finish(id, l, 'w', 0) else write(id, l) end
       end
     elseif not marked then
-      call('SET', P .. 'l:' .. id, '!-w 0 -1 ' .. markEnds, 'PX', markLife)
+      call('PSETEX', P .. 'l:' .. id, markLife, '!-w 0 --- ' .. markEnds)
     end
   end
 end
