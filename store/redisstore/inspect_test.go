@@ -171,7 +171,7 @@ func (i *inspection) leases() {
 			continue
 		}
 		fields := strings.Fields(record)
-		place, flags, request, ends, keeper := strconv.FormatInt(readPlace(fields[0]), 10), fields[1], fields[2], fields[7], fields[11]
+		place, flags, request, ends, keeper := strconv.FormatInt(readPlace(fields[0]), 10), fields[1], fields[2], fields[7], fields[10]
 		i.use[place]++
 		if strings.Contains(flags, "p") {
 			i.probes[place]++

@@ -62,7 +62,6 @@ func appendRest(b []byte, decision core.DecisionID, group, model string) []byte 
 type record struct {
 	lease core.Lease
 	place int64
-	index int
 	layer decide.Layer
 	// keeper is the replica that looks after it.
 	keeper string
@@ -72,7 +71,7 @@ type record struct {
 var layers = [...]decide.Layer{decide.LayerLoadBalance, decide.LayerResponse, decide.LayerSession}
 
 // recordFields is how many numbers and words begin a record.
-const recordFields = 13
+const recordFields = 12
 
 // readRecord reads a record; the lease's account is not told by it.
 func readRecord(id, text string) (r record, err error) {
@@ -91,18 +90,18 @@ func readRecord(id, text string) (r record, err error) {
 		}
 		return n
 	}
-	if len(fields[0]) != 3 || len(fields[9]) != 3 {
+	if len(fields[0]) != 3 {
 		return r, errRecord
 	}
-	r.place, r.index = readPlace(fields[0]), int(readPlace(fields[9]))
-	layer := number(10)
+	r.place = readPlace(fields[0])
+	layer := number(9)
 	tenant, owner, incarnation := int(number(3)), int(number(4)), int(number(5))
 	l := &r.lease
 	l.GrantedAt, l.ExpiresAt = moment(number(6)), moment(number(7))
 	if err != nil || layer < 0 || int(layer) >= len(layers) || !fit(len(rest)-12, tenant, owner, incarnation) {
 		return r, errRecord
 	}
-	r.layer, r.keeper = layers[layer], fields[11]
+	r.layer, r.keeper = layers[layer], fields[10]
 	if l.ID, err = idOf(id); err != nil {
 		return r, err
 	}

@@ -127,16 +127,16 @@ func (s *Store) TakeFirst(ctx context.Context, asked *core.FirstTake) (core.Firs
 	}
 	switch status, rest := a.texts[0][0], a.texts[0][1:]; status {
 	case 't':
-		out.Status, out.Index = core.FirstTook, int(readPlace(rest))
-		if choice := nth(a.known, asked.Order, out.Index); choice >= 0 {
-			out.Index = choice
-			out.Lease = granted(&asked.Grant, a.known.id(int(a.known.place(asked.Order[choice].Ordinal))), a.now)
+		var account string
+		if account, err = s.accountOf(ctx, &a, rest); err == nil {
+			out.Status, out.Index = core.FirstTook, chosen(a.known, asked.Order, readPlace(rest))
+			out.Lease = granted(&asked.Grant, account, a.now)
 		}
 	case 'a', 'p':
 		out.Status = core.FirstRepeated
 		var found record
 		if found, err = s.found(ctx, &a); err == nil && status == 'a' {
-			out.Status, out.Index = core.FirstTook, found.index
+			out.Status, out.Index = core.FirstTook, chosen(a.known, asked.Order, found.place)
 		}
 		out.Lease = found.lease
 	case 'r':
@@ -155,6 +155,14 @@ func (s *Store) TakeFirst(ctx context.Context, asked *core.FirstTake) (core.Firs
 
 var errStatus = errors.New("the script's answer has a status that is not known")
 
+// accountOf gives the account that a take took.
+func (s *Store) accountOf(ctx context.Context, a *answer, place string) (string, error) {
+	if len(place) != 3 || readPlace(place) < 0 {
+		return "", outage(ctx, errRecord)
+	}
+	return s.accountAt(ctx, a.known, readPlace(place))
+}
+
 // appendOrder writes choices as the script takes them. An account without a place cannot be chosen.
 func appendOrder(b []byte, t *table, choices []core.Choice) []byte {
 	for i := range choices {
@@ -165,18 +173,14 @@ func appendOrder(b []byte, t *table, choices []core.Choice) []byte {
 	return b
 }
 
-// nth gives which of the choices was number n of those that have a place.
-func nth(t *table, choices []core.Choice, n int) int {
+// chosen gives which of the choices has a place; 0 when none has it, as after another roster.
+func chosen(t *table, choices []core.Choice, place int64) int {
 	for i := range choices {
-		if t.place(choices[i].Ordinal) == nowhere {
-			continue
-		}
-		if n == 0 {
+		if int64(t.place(choices[i].Ordinal)) == place {
 			return i
 		}
-		n--
 	}
-	return -1
+	return 0
 }
 
 // found reads the lease that was granted before, from its id and record.

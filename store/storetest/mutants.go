@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"usher.internal/core"
@@ -52,6 +53,7 @@ func takingMutants() []Mutant {
 		{"full take renews the response", "binding/response_full", func(s core.Store) core.Store { return fullRenews{&recording{Store: s}} }},
 		{"take binds nothing", "binding/take_first_binds_over_any", bounding(nil, func(t *core.FirstTake) { t.Session = core.BindingKey{} })},
 		{"substitute takes the binding", "substitute/leaves_the_binding_alone", bounding(nil, func(t *core.FirstTake) { t.Substitute = false })},
+		{"names end at a zero byte", "names/are_anybodys_bytes", taking(func(g *core.Grant) { g.Tenant, _, _ = strings.Cut(g.Tenant, "\x00") })},
 		{"order ignored", "take/first_with_room_in_order", func(s core.Store) core.Store { return &lastFirst{s} }},
 		{"many probes", "take/one_probe_at_a_time", func(s core.Store) core.Store { return &manyProbes{s} }},
 		{"whole load rates", "base/loads_are_exact_and_in_the_asked_order", func(s core.Store) core.Store { return &truncated{s} }},

@@ -71,7 +71,7 @@ func Checks() []Check {
 	for _, part := range [][]Check{
 		takeChecks(), repeatChecks(), expiryChecks(), settleChecks(), endedChecks(), bindingChecks(), fateChecks(),
 		dryChecks(), substituteChecks(), lineChecks(), signalChecks(), cooldownChecks(), directoryChecks(), baseChecks(),
-		countChecks(), ownerChecks(), sharingChecks(),
+		countChecks(), ownerChecks(), sharingChecks(), nameChecks(),
 	} {
 		all = append(all, part...)
 	}

@@ -169,24 +169,23 @@ local function after(life)
   return s
 end
 
--- A lease's record: place, flags, request key or -, the lengths of its names, granted, expires, how often handed out, index in
--- the choice as places are written, layer, replica that looks after it, life; then tenant, owner, incarnation and what no
--- script reads.
+-- A lease's record: place, flags, request key or -, the lengths of its names, granted, expires, how often handed out, layer,
+-- replica that looks after it, life; then tenant, owner, incarnation and what no script reads.
 -- Flags: - none, f first token, s switched, m a first-token time counted, p it is its account's probe.
-local RECORD = '^... (%S+) (%S+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%S+) (%d+) (%S+) (%d+) ()'
+local RECORD = '^... (%S+) (%S+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%S+) (%d+) ()'
 local function read(s)
-  local flags, request, t, o, n, granted, expires, handed, index, layer, keeper, ttl, from = match(s, RECORD)
+  local flags, request, t, o, n, granted, expires, handed, layer, keeper, ttl, from = match(s, RECORD)
   t, o, n = tonumber(t), tonumber(o), tonumber(n)
   return {
     i = place(s, 1), at = sub(s, 1, 3), flags = flags, request = request, granted = granted, expires = expires,
-    handed = tonumber(handed), index = index, layer = layer, keeper = keeper, ttl = tonumber(ttl),
+    handed = tonumber(handed), layer = layer, keeper = keeper, ttl = tonumber(ttl),
     tenant = sub(s, from, from + t - 1), owner = sub(s, from + t, from + t + o - 1),
     incarnation = sub(s, from + t + o, from + t + o + n - 1), rest = sub(s, from + t + o + n),
   }
 end
 
 -- brief reads what the end of a lease needs.
-local BRIEF = '^... (%S+) (%S+) (%d+) (%d+) %d+ %d+ %d+ %d+ %S+ %d+ %S+ %d+ ()'
+local BRIEF = '^... (%S+) (%S+) (%d+) (%d+) %d+ %d+ %d+ %d+ %d+ %S+ %d+ ()'
 local function brief(s)
   if sub(s, 4, 12) == ' - - 0 0 ' then
     return { i = place(s, 1), at = sub(s, 1, 3), flags = '-', request = '-', tenant = '', owner = '' }
@@ -199,8 +198,8 @@ local function brief(s)
 end
 
 local function write(id, l)
-  local s = table.concat({ l.at, l.flags, l.request, #l.tenant, #l.owner, #l.incarnation, l.granted, l.expires, l.handed, l.index,
-    l.layer, l.keeper, int(l.ttl), l.tenant }, ' ') .. l.owner .. l.incarnation .. l.rest
+  local s = table.concat({ l.at, l.flags, l.request, #l.tenant, #l.owner, #l.incarnation, l.granted, l.expires, l.handed, l.layer,
+     l.keeper, int(l.ttl), l.tenant }, ' ') .. l.owner .. l.incarnation .. l.rest
   call('SET', P .. 'l:' .. id, s)
   return s
 end

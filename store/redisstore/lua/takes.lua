@@ -76,11 +76,11 @@ local function before(key, counts)
   if flags then return 'r' end
 end
 
--- grant makes the lease count on an account that has room, unless the lease id was here before. at and index are written as
--- places are. Answers nil, or what is known of the id, or ! and why the server refuses.
-local function grant(i, at, index, flags, layer)
+-- grant makes the lease count on an account that has room, unless the lease id was here before. at is the place as it is
+-- written. Answers nil, or what is known of the id, or ! and why the server refuses.
+local function grant(i, at, flags, layer)
   local expires = after(leaseLife)
-  local s = at .. ' ' .. flags .. ' ' .. lengths .. ' ' .. nowText .. ' ' .. expires .. ' 1 ' .. index .. ' ' .. layer ..
+  local s = at .. ' ' .. flags .. ' ' .. lengths .. ' ' .. nowText .. ' ' .. expires .. ' 1 ' .. layer ..
     ' ' .. replica .. ' ' .. leaseLife .. ' ' .. names
   local set = redis.pcall('SETNX', P .. 'l:' .. id, s)
   if set ~= 1 then
@@ -97,7 +97,7 @@ end
 
 -- Takes the first choice that has room, and binds the session to it. Idempotent by request key and by lease id.
 --
--- Answers t took and the number of the choice from 0; a again or p repeated with id and record; r released; c the tenant's cap
+-- Answers t took and the place; a again or p repeated with id and record; r released; c the tenant's cap
 -- is met; l late; n none; ! and the fault.
 local function takeFirst()
   local was = request and before(request, true)
@@ -109,11 +109,11 @@ local function takeFirst()
     local i = (a - 48) * 4096 + (b - 48) * 64 + c - 48
     probe = probe == 112
     if free(i, fromLine) and not (probe and account(i).probes > 0) then
-      local at, index = sub(order, from + 1, from + 3), three(n)
-      was = grant(i, at, index, probe and 'p' or '-', '0')
+      local at = sub(order, from + 1, from + 3)
+      was = grant(i, at, probe and 'p' or '-', '0')
       if was then return was end
       if session then bind(kind, session, at, sessionLife) end
-      return 't' .. index
+      return 't' .. at
     end
   end
   return before(nil, false) or 'n'
@@ -151,7 +151,7 @@ local function byResponse(at)
     return nil, found
   end
   if free(i, fromLine) then
-    local was = not dry and grant(i, at, '000', probe and 'p' or '-', '1')
+    local was = not dry and grant(i, at, probe and 'p' or '-', '1')
     if was then return was end
     if not dry then
       if session then bind('b:', session, at, sessionLife) end
@@ -174,7 +174,7 @@ local function standIn()
   if not free(i, fromLine) then return nil, at end
   local f, probe = fate(i, 16)
   if f ~= TAKE then return nil, at end
-  return not dry and grant(i, at, '000', probe and 'p' or '-', '2') or 't2' .. at, at
+  return not dry and grant(i, at, probe and 'p' or '-', '2') or 't2' .. at, at
 end
 
 -- bySession follows the session's binding and, where that is kept but may not serve now, its substitute. Answers as
@@ -190,7 +190,7 @@ local function bySession(at)
     local out, other = standIn()
     return out, found, other
   elseif free(i, fromLine) then
-    local was = not dry and grant(i, at, '000', probe and 'p' or '-', '2')
+    local was = not dry and grant(i, at, probe and 'p' or '-', '2')
     if was then return was end
     if not dry then bind('b:', session, at, sessionLife) end
     return 't2' .. at, found, '---'
