@@ -3,6 +3,7 @@ package core_test
 import (
 	"context"
 	"math"
+	"reflect"
 	"sync"
 	"testing"
 
@@ -101,7 +102,9 @@ func TestApplyAllOrNothing(t *testing.T) {
 		before := h.state()
 		isKind(t, h.Apply(context.Background(), c.accounts, c.policy), core.KindInvalidPool)
 		after := h.state()
-		equal(t, name, after.Accounts, before.Accounts)
+		if !reflect.DeepEqual(after.Accounts, before.Accounts) {
+			t.Errorf("%s: accounts %+v", name, after.Accounts)
+		}
 		if after.Profile != before.Profile {
 			t.Errorf("%s: profile %q", name, after.Profile)
 		}

@@ -157,6 +157,7 @@ func (l *line) lookOver() {
 	l.unbindAll(WokenByPoll)
 	l.serveAll(WokenByPoll)
 	l.lookForCapped()
+	l.dismiss(WokenByPoll)
 }
 
 // poolChanged gives every class its accounts of the current world, then serves all that has room.
@@ -178,6 +179,7 @@ func (l *line) poolChanged() {
 	l.unbindAll(WokenByPoolChange)
 	l.uncapAll()
 	l.serveAll(WokenByPoolChange)
+	l.dismiss(WokenByPoolChange)
 }
 
 // serveAll serves every account that somebody waits for and that has room, by loads of one instant.

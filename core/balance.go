@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"usher.internal/core/decide"
+	"usher.internal/core/pool"
 )
 
 // keptRaces is after how many attempts what has room by the loads and is not given is taken to be another replica's turn.
@@ -44,7 +45,11 @@ func (r *run) balance(ctx context.Context) (*Lease, error) {
 	r.rank()
 	r.decision.CandidateCount = r.workspace.CandidateCount()
 	if r.decision.CandidateCount == 0 {
-		r.refuse(RefusedNoneEligible)
+		if row, some := r.workspace.Probing(); some {
+			r.planOn(row, r.loads)
+		} else {
+			r.refuse(RefusedNoneEligible)
+		}
 		return nil, nil
 	}
 	r.decision.TopK, r.decision.LoadSkew = r.workspace.TopK(), r.workspace.Skew()
@@ -76,7 +81,9 @@ func (r *run) balance(ctx context.Context) (*Lease, error) {
 			r.refuse(RefusedTenantLimit)
 			return nil, nil
 		case FirstNone:
-			r.passProbes(r.s.shared && races >= keptRaces)
+			if r.s.shared && races >= keptRaces {
+				r.passKept()
+			}
 		}
 		if r.order(r.later, false, 0); len(r.first.Order) == 0 {
 			break
@@ -109,9 +116,9 @@ func (r *run) order(loads []decide.Load, first bool, others int) {
 	r.listLeft(loads)
 }
 
-// list adds a choice, unless its one probe is out, or the session is leaving it.
+// list adds a choice, unless it is kept for another replica, or the session is leaving it.
 func (r *run) list(c *decide.Candidate) bool {
-	if slices.Contains(r.probing, c.Row) || c.Ordinal == r.judge.leaves {
+	if slices.Contains(r.kept, c.Row) || c.Ordinal == r.judge.leaves {
 		return false
 	}
 	r.first.Order = append(r.first.Order, Choice{Ordinal: c.Ordinal, Probe: r.workspace.NeedsProbe(c.Row)})
@@ -125,30 +132,30 @@ func (r *run) listLeft(loads []decide.Load) {
 		return
 	}
 	for i, ordinal := range r.view.Ordinals() {
-		if row := int32(i); ordinal == r.judge.leaves && r.hasRoom(loads, row) && !slices.Contains(r.probing, row) {
+		if row := int32(i); ordinal == r.judge.leaves && r.hasRoom(loads, row) && !slices.Contains(r.kept, row) {
 			r.first.Order = append(r.first.Order, Choice{Ordinal: ordinal, Probe: r.workspace.NeedsProbe(row)})
 			r.rows = append(r.rows, row)
 		}
 	}
 }
 
-// passProbes notes who was not taken although it has room: its one probe is out, or it is kept for another replica.
-func (r *run) passProbes(kept bool) {
+// passKept notes who was not taken although it has room.
+func (r *run) passKept() {
 	for i := range r.first.Order {
-		if row := r.rows[i]; (kept || r.first.Order[i].Probe) && r.hasRoom(r.later, row) {
-			r.probing = append(r.probing, row)
+		if row := r.rows[i]; r.hasRoom(r.later, row) {
+			r.kept = append(r.kept, row)
 		}
 	}
 }
 
-func (r *run) hasRoom(loads []decide.Load, row int32) bool {
-	limit := r.view.Rows()[row].Limit
-	return limit <= 0 || loads[row].InUse < limit
-}
+func (r *run) hasRoom(loads []decide.Load, row int32) bool { return r.workspace.HasRoom(loads, row) }
 
-func (r *run) planFallback(loads []decide.Load) {
-	row := r.drawn[0].Row
+func (r *run) planFallback(loads []decide.Load) { r.planOn(r.drawn[0].Row, loads) }
+
+// planOn plans a wait for an account of the group.
+func (r *run) planOn(row int32, loads []decide.Load) {
 	r.plan(r.view.Account(int(row)), r.world.policy.FallbackWait, int(loads[row].Waiting))
+	r.answer.WaitPlan.Probing = loads[row].Probing && r.workspace.NeedsProbe(row)
 }
 
 // wouldTake gives a lease in name only on whom a real Select would take, or plans a wait.
@@ -158,6 +165,15 @@ func (r *run) wouldTake() *Lease {
 		return nil
 	}
 	return &Lease{Account: r.view.Account(int(r.rows[0])).ID}
+}
+
+func (r *run) waitingFor(a *pool.Account) int {
+	for i, ordinal := range r.view.Ordinals() {
+		if int(ordinal) == a.Ordinal {
+			return int(r.loads[i].Waiting)
+		}
+	}
+	return 0
 }
 
 // alternates names the next choices after the chosen account: the drawn order, then rank order.
@@ -188,9 +204,16 @@ func (r *run) alternates(chosen string) []Alternate {
 	return out
 }
 
-// refuseOwner says that the response's owner may not serve, and until when.
-func (r *run) refuseOwner() {
+// planOwner plans a wait for the response's owner while its probe is out; else it says that the owner may not serve, and until when.
+func (r *run) planOwner() {
 	owner := &r.decision.Response
+	if owner.Reason == decide.Probing {
+		account := r.world.account(owner.Account)
+		r.plan(account, r.world.policy.StickyWait, r.waitingFor(account))
+		r.answer.WaitPlan.Probing = true
+		return
+	}
+	r.decision.PreviousHit = false
 	r.answer.Refusal = &Refusal{Reason: RefusedOwnerUnavailable, NextEligibleAt: owner.Until}
 	if !owner.Until.IsZero() {
 		r.answer.Refusal.RetryAfter = max(owner.Until.Sub(r.started), time.Millisecond)
@@ -206,16 +229,25 @@ func (r *run) refuse(reason RefusalReason) {
 		return
 	}
 	r.input.View, r.input.Request, r.input.Policy, r.input.Now = r.view, &r.asked, r.world.policy, r.started
-	if !r.ranked {
+	if r.input.Loads = r.loads; !r.ranked {
 		r.input.Colds = r.s.colds.gather(r.view.Ordinals(), &r.colds)
 	}
 	if reason == RefusedTenantLimit {
 		f.Limit, f.RetryAfter = r.world.policy.Tenant(r.req.Tenant).MaxLeases, fullRetry
 	}
-	counts, next := decide.CountReasons(&r.input)
+	f.count(&r.input)
+}
+
+// count says whom what excludes, and when the first comes back. Where others are full or the tenant is, that is no hint when
+// to ask again.
+func (f *Refusal) count(in *decide.Input) {
+	counts, next := decide.CountReasons(in)
 	f.Exclusions = mostFirst(&counts)
-	if next != nil && reason == RefusedNoneEligible {
-		f.NextEligibleAt = *next
-		f.RetryAfter = max(next.Sub(r.started), time.Millisecond)
+	if next == nil || f.Reason == RefusedTenantLimit {
+		return
+	}
+	f.NextEligibleAt = *next
+	if f.Reason == RefusedNoneEligible {
+		f.RetryAfter = max(next.Sub(in.Now), time.Millisecond)
 	}
 }

@@ -32,7 +32,7 @@ type line struct {
 	// capped are tenants of whom somebody waits and who held as many slots as they may, with how many of those came free
 	// since; at 0 the tenant is parked in the queue.
 	capped    map[string]int
-	rate      grantRate
+	paces     map[class]*pace
 	load      [1]decide.Load
 	loads     []decide.Load // of one look
 	wanted    []int32       // those that a look asks about
@@ -62,8 +62,9 @@ type waiter struct {
 	keeps string
 	// layer is the one whose plan it waits by.
 	layer decide.Layer
-	// limit is how long it waits at most.
+	// limit is how long it waits at most, and until then when that is over.
 	limit time.Duration
+	until time.Time
 	// done gets what ends the wait, once; whoever takes the waiter out of the queue sends it.
 	done chan served
 }
@@ -97,7 +98,7 @@ func newLine(s *Scheduler, aging time.Duration) *line {
 	return &line{
 		s: s, queue: queue.New[class, *waiter](aging), all: make(map[*waiter]struct{}),
 		byRequest: make(map[RequestKey][]*waiter), bySession: make(map[BindingKey][]*waiter), capped: make(map[string]int), kick: make(chan struct{}, 1),
-		alarms: newAlarms(),
+		paces: make(map[class]*pace), alarms: newAlarms(),
 	}
 }
 
@@ -167,7 +168,7 @@ func (l *line) ended(leases []Lease) {
 // handOn ends the waits under request ids that were released, and serves the accounts of settled events that
 // freed a slot. mu is held.
 func (l *line) handOn(events []Settlement, results []Settled, tenants []string) {
-	l.unbindCooled()
+	cooled := l.unbindCooled()
 	for i := range results {
 		if events[i].Request != (RequestKey{}) && results[i].Status.releases(events[i].Kind) {
 			l.released(events[i].Request)
@@ -179,6 +180,9 @@ func (l *line) handOn(events []Settlement, results []Settled, tenants []string) 
 			}
 		case SettleFirstToken, SettleSwitched:
 		}
+	}
+	if cooled {
+		l.dismiss(WokenByCooldownEnd)
 	}
 }
 
@@ -217,9 +221,10 @@ func (l *line) open(account int32) bool {
 // anyBound is what every request of a conversation asks of its account.
 var anyBound = decide.Fitness{Layer: decide.LayerSession}
 
+// eligible tells that an account may serve, if but as a probe.
 func (l *line) eligible(a *pool.Account, f *decide.Fitness) bool {
 	reason, _ := decide.Eligible(a, l.s.colds.of(a.Ordinal), f, l.s.clock.Now())
-	return reason == decide.None
+	return reason == decide.None || reason == decide.Probing
 }
 
 // fits tells whether the account may serve the waiter now, whatever its load: as any other may, or as the one that its
@@ -275,13 +280,11 @@ func (l *line) try(w *waiter, why WakeReason) bool {
 	if lease == nil && err == nil {
 		l.rebound(w.run, nil, why)
 	}
-	if w.class.bound != "" && lease == nil && err == nil && w.run.boundNoMore() {
-		return l.unbind(w)
-	}
 	if err != nil && KindOf(err) == KindStoreUnavailable {
 		return false
 	}
-	if err == nil && lease == nil {
+	refused := err == nil && lease == nil && w.inVain()
+	if err == nil && lease == nil && !refused {
 		l.stays(w)
 		return false
 	}
@@ -289,14 +292,14 @@ func (l *line) try(w *waiter, why WakeReason) bool {
 	decision := w.run.decision
 	if lease != nil && !decision.Repeated {
 		l.queue.Grant(&w.Waiter)
-		l.rate.granted(l.s.clock.Now())
+		l.granted(w.class)
 		l.took(w.run.req.Tenant)
 	}
 	l.out(w)
 	if lease != nil {
 		l.rebound(w.run, lease, why)
 	}
-	w.done <- served{lease: lease, err: err, woken: why}
+	w.done <- served{lease: lease, err: err, woken: why, refused: refused}
 	if lease != nil {
 		l.answerAlike(w.request, &decision, why)
 	}
@@ -321,6 +324,7 @@ func (l *line) ticket(w *waiter, bound string) queue.Ticket[class] {
 		Class: w.class, Tenant: r.req.Tenant, Priority: r.req.Priority, Arrived: r.began.Sub(l.s.started),
 	}
 	if l.queue.WaitingIn(w.class) == 0 {
+		l.begins(w.class)
 		ticket.Accounts = r.world.accountsOf(w.class)
 	}
 	return ticket

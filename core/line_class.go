@@ -2,9 +2,9 @@ package core
 
 import (
 	"bytes"
-	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"usher.internal/core/decide"
 	"usher.internal/core/pool"
@@ -54,23 +54,10 @@ func (w *world) accountsOf(key class) []int32 {
 	return out
 }
 
-// boundNoMore tells that a Select that waited for its bound account would not any more: the account is gone or unfit.
-func (r *run) boundNoMore() bool {
-	return r.answer.WaitPlan == nil || r.decision.Layer == decide.LayerLoadBalance
-}
-
-// unbind lets a waiter whose bound account will not serve it stand in line for the others, or refuses it.
-func (l *line) unbind(w *waiter) bool {
-	if w.run.answer.WaitPlan == nil {
-		l.out(w)
-		w.done <- served{refused: true}
-		return true
-	}
-	if w.account = w.run.answer.WaitPlan.Account.ID; l.s.store.Move(context.Background(), w.id, w.account) != nil {
-		return false // it is asked again at the next look
-	}
-	l.reenter(w, "")
-	return false
+// inVain tells that a waiter that looked anew was refused what does not come back in its time.
+func (w *waiter) inVain() bool {
+	refusal := w.run.answer.Refusal
+	return refusal != nil && !refusal.endsBefore(w.until)
 }
 
 // mayServeBound tells whether the account that a waiter is bound to may serve it still, whatever its load.
@@ -98,23 +85,70 @@ func (l *line) unbindFrom(account int32, why WakeReason) {
 	}
 }
 
-// unbindCooled does so for the accounts that reports taught something of. mu is held.
-func (l *line) unbindCooled() {
-	for _, account := range l.alarms.takeChanged() {
+// unbindCooled does so for the accounts that reports taught something of, and tells whether there are any. mu is held.
+func (l *line) unbindCooled() bool {
+	changed := l.alarms.takeChanged()
+	for _, account := range changed {
 		l.unbindFrom(account, WokenByCooldownEnd)
 	}
+	return len(changed) > 0
+}
+
+// comesBack gives when the first account that may serve a class does, loads aside; false when time alone brings none back.
+func (l *line) comesBack(key class) (first time.Time, some bool) {
+	world, now := l.s.registry.current.Load(), l.s.clock.Now()
+	view, f := world.view(key.query), decide.Fitness{Query: key.query, Layer: decide.LayerLoadBalance}
+	if key.excluded != "" {
+		f.Excluded = strings.Split(key.excluded, "\x00")
+	}
+	for i := range view.Len() {
+		a := view.Account(i)
+		back, ok := decide.NextEligible(a, l.s.colds.of(a.Ordinal), &f, now)
+		if ok && (!some || back.Before(first)) {
+			first, some = back, true
+		}
+		if some && !first.After(now) {
+			break
+		}
+	}
+	return first, some
+}
+
+// dismiss asks those whom none may serve in their time. mu is held.
+func (l *line) dismiss(why WakeReason) {
+	away, now := make(map[class]time.Time), l.s.clock.Now()
+	for key := range l.queue.Classes() {
+		if key.bound != "" {
+			continue
+		}
+		if first, some := l.comesBack(key); !some || first.After(now) {
+			away[key] = first
+		}
+	}
+	if len(away) == 0 {
+		return
+	}
+	l.askAnew(why, func(w *waiter) bool {
+		first, waits := away[w.class]
+		return waits && (first.IsZero() || !first.Before(w.until))
+	})
 }
 
 // unbindAll asks all who wait for a bound account that may not serve any more. mu is held.
 func (l *line) unbindAll(why WakeReason) {
-	var gone []*waiter
+	l.askAnew(why, func(w *waiter) bool { return w.class.bound != "" && !l.mayServeBound(w) })
+}
+
+// askAnew has some waiters look anew, whatever came free. mu is held.
+func (l *line) askAnew(why WakeReason, which func(*waiter) bool) {
+	var some []*waiter
 	for w := range l.all { // order-free: sorted below
-		if w.class.bound != "" && !l.mayServeBound(w) {
-			gone = append(gone, w)
+		if which(w) {
+			some = append(some, w)
 		}
 	}
-	slices.SortFunc(gone, func(a, b *waiter) int { return bytes.Compare(a.id[:], b.id[:]) })
-	for _, w := range gone {
+	slices.SortFunc(some, func(a, b *waiter) int { return bytes.Compare(a.id[:], b.id[:]) })
+	for _, w := range some {
 		l.try(w, why)
 	}
 }

@@ -38,20 +38,17 @@ func (l *line) rebound(r *run, lease *Lease, why WakeReason) {
 	}
 }
 
-// stays has a waiter that looked in vain wait for what it is to wait for now: its tenant waits no more, or its session is
-// bound to another account. mu is held.
+// stays has a waiter that looked in vain wait for what it is to wait for now: its tenant waits no more, its session is bound to
+// another account, or its account may not serve it any more. mu is held.
 func (l *line) stays(w *waiter) {
-	plan, layer, bound := w.run.answer.WaitPlan, w.run.decision.Layer, ""
-	if plan == nil {
-		return
-	}
+	account, layer, bound := w.run.target(), w.run.decision.Layer, ""
 	if layer != decide.LayerLoadBalance {
-		bound = plan.Account.ID
+		bound = account
 	}
-	if w.account != "" && bound == w.class.bound || l.s.store.Move(context.Background(), w.id, plan.Account.ID) != nil {
+	if w.account != "" && bound == w.class.bound || l.s.store.Move(context.Background(), w.id, account) != nil {
 		return
 	}
-	if w.account = plan.Account.ID; bound != w.class.bound {
+	if w.account = account; bound != w.class.bound {
 		w.layer = layer
 		l.reenter(w, bound)
 	}

@@ -83,6 +83,8 @@ type WaitPlan struct {
 	MaxWaiting int
 	// Waiting counts who waits for the account already.
 	Waiting int
+	// Probing says that the account is not full: its one probe is out.
+	Probing bool
 }
 
 // RefusalReason says why nothing can serve a request now.

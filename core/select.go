@@ -36,11 +36,11 @@ type run struct {
 	workspace decide.Workspace
 	input     decide.Input
 	ranked    bool
-	// rows are those of first.Order; probing those whose one probe was found to be out.
-	rows    []int32
-	probing []int32
-	seed    uint64
-	drawn   []decide.Candidate
+	// rows are those of first.Order; kept those that were found to be another replica's turn.
+	rows  []int32
+	kept  []int32
+	seed  uint64
+	drawn []decide.Candidate
 
 	decision Decision
 	lease    Lease
@@ -92,7 +92,7 @@ func (r *run) look(now time.Time) {
 	n := r.view.Len()
 	r.loads, r.later, r.stats = room(r.loads, n), room(r.later, n), room(r.stats, n)
 	r.judge.reset(r)
-	r.ranked, r.seed, r.drawn, r.probing = false, 0, nil, r.probing[:0]
+	r.ranked, r.seed, r.drawn, r.kept = false, 0, nil, r.kept[:0]
 	r.decision = Decision{Profile: r.world.policy.Profile, DryRun: r.req.DryRun}
 }
 
@@ -201,8 +201,7 @@ func (r *run) layers(ctx context.Context) (*Lease, error) {
 	}
 	if r.bound.ResponseAlone && taken.Response.Account != "" {
 		r.hit(decide.LayerResponse)
-		r.decision.PreviousHit = false
-		r.refuseOwner()
+		r.planOwner()
 		return nil, nil
 	}
 	return r.balance(ctx)

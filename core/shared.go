@@ -56,7 +56,11 @@ func (s *Scheduler) learnColds(ctx context.Context) error {
 		}
 		s.accountsChanged(changed)
 		return nil
-	}, s.line.unbindCooled)
+	}, func() {
+		if s.line.unbindCooled() {
+			s.line.dismiss(WokenByCooldownEnd)
+		}
+	})
 }
 
 // lookSoon has the line looked over once the turns of other replicas are over.

@@ -79,6 +79,8 @@ type AccountSnapshot struct {
 	Blocked decide.Reason
 	// BlockedUntil is zero when no end is known.
 	BlockedUntil time.Time
+	// Limited are the upstream models that it does not serve for now, by name.
+	Limited []decide.ModelLimit
 }
 
 // DecisionFilter chooses decisions; zero fields let everything pass.
@@ -145,7 +147,11 @@ func (s *Scheduler) Snapshot(ctx context.Context) (*Snapshot, error) {
 	for i := range snap.Accounts {
 		a := w.set.At(i)
 		reason, until := s.blocked(a, now)
+		if reason == decide.None && decide.AwaitsProbe(&loads[i], s.colds.of(a.Ordinal), "", w.policy, now) {
+			reason = decide.Probing
+		}
 		snap.Accounts[i] = AccountSnapshot{Account: a, Load: loads[i], Stat: learned[i], Blocked: reason, BlockedUntil: until}
+		snap.Accounts[i].Limited = decide.LimitedModels(a, s.colds.of(a.Ordinal), now)
 	}
 	return snap, nil
 }

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"usher.internal/core/decide"
-	"usher.internal/core/pool"
 	"usher.internal/core/queue"
 )
 
@@ -59,21 +58,44 @@ func (r *run) mayWait(ctx context.Context) (s stay, may bool) {
 	case plan != nil:
 		s = stay{account: plan.Account.ID, limit: plan.Timeout, most: plan.MaxWaiting}
 	case refusal != nil && refusal.Reason == RefusedTenantLimit:
-		if r.rank(); r.workspace.CandidateCount() == 0 {
+		r.rank()
+		if _, probing := r.workspace.Probing(); r.workspace.CandidateCount() == 0 && !probing {
 			return stay{}, false // a slot of its tenant's would not help it
 		}
 		s.capped = true
-	case refusal != nil && refusal.Reason == RefusedNoneEligible:
-		back := refusal.NextEligibleAt
-		if back.IsZero() || back.Sub(r.started) >= min(s.limit, r.req.Wait, r.untilDeadline(ctx)) {
-			return stay{}, false
-		}
-		s.account = r.backAt(back).ID
-	default:
-		return stay{}, false
+	case refusal != nil && refusal.Reason == RefusedOwnerUnavailable:
+		s.limit, s.most = policy.StickyWait.Timeout, policy.StickyWait.MaxWaiting
 	}
 	s.limit = min(s.limit, r.req.Wait, r.untilDeadline(ctx))
+	if refusal != nil && !s.capped {
+		if !refusal.endsBefore(r.started.Add(s.limit)) {
+			return stay{}, false
+		}
+		s.account = r.target()
+	}
 	return s, true
+}
+
+// endsBefore tells that time alone ends what a Select was refused for, before another time.
+func (f *Refusal) endsBefore(at time.Time) bool {
+	switch f.Reason {
+	case RefusedNoneEligible, RefusedOwnerUnavailable:
+		return !f.NextEligibleAt.IsZero() && f.NextEligibleAt.Before(at)
+	case RefusedNoAccounts, RefusedTenantLimit, RefusedQueueFull, RefusedWaitTimeout:
+	}
+	return false
+}
+
+// target gives the account that a Select for which nothing is free waits for: the one of its plan, or the first that comes back.
+func (r *run) target() string {
+	switch plan, refusal := r.answer.WaitPlan, r.answer.Refusal; {
+	case plan != nil:
+		return plan.Account.ID
+	case refusal.Reason == RefusedOwnerUnavailable:
+		return r.decision.Response.Account
+	default:
+		return r.backAt(refusal.NextEligibleAt)
+	}
 }
 
 // untilDeadline gives the time until the caller's deadline, less the margin.
@@ -154,7 +176,11 @@ func (r *run) join(ctx context.Context) (*waiter, error) {
 	}
 	w := &waiter{
 		run: r, id: r.s.names.nextWaiter(), request: r.bound.Grant.Request, account: stay.account,
-		layer: r.decision.Layer, limit: stay.limit, done: make(chan served, 1),
+		layer: r.decision.Layer, limit: stay.limit, until: r.s.clock.Now().Add(stay.limit), done: make(chan served, 1),
+	}
+	bound := ""
+	if r.decision.Layer != decide.LayerLoadBalance {
+		bound = w.account
 	}
 	joins := Waiter{
 		ID: w.id, Account: w.account, Tenant: r.req.Tenant, TTL: max(stay.limit, 0) + waiterGrace,
@@ -178,12 +204,8 @@ func (r *run) join(ctx context.Context) (*waiter, error) {
 		if joined.Status == JoinTenantFull {
 			limit = joins.TenantCap
 		}
-		r.refuseLine(joined.Status, limit)
+		r.refuseLine(joined.Status, limit, bound)
 		return nil, nil
-	}
-	bound := ""
-	if r.decision.Layer != decide.LayerLoadBalance {
-		bound = w.account
 	}
 	w.Value, l.all[w] = w, struct{}{}
 	l.remember(w)
@@ -204,8 +226,11 @@ func (r *run) wait(ctx context.Context, w *waiter) (*Lease, error) {
 	out := r.stand(ctx, w)
 	r.leaveStore(ctx, w)
 	r.line.Time, r.line.Woken = r.s.clock.Now().Sub(since), out.woken
-	if out.lease == nil && out.err == nil && !out.refused {
-		r.refuseTimeout()
+	switch {
+	case out.refused:
+		r.answer.Refusal.Place = r.line.JoinedAt
+	case out.lease == nil && out.err == nil:
+		r.refuseTimeout(w)
 	}
 	return out.lease, out.err
 }
@@ -245,7 +270,7 @@ func (r *run) again() {
 }
 
 // refuseLine says that the line does not take the Select. The line's mu is held.
-func (r *run) refuseLine(status JoinStatus, limit int) {
+func (r *run) refuseLine(status JoinStatus, limit int, bound string) {
 	reason := RefusedQueueFull
 	if status == JoinTenantFull {
 		reason = RefusedTenantLimit
@@ -253,12 +278,12 @@ func (r *run) refuseLine(status JoinStatus, limit int) {
 	r.answer.WaitPlan = nil
 	r.refuse(reason)
 	r.answer.Refusal.Limit = limit
-	r.answer.Refusal.EstimatedWait = r.s.line.rate.estimate(limit)
+	r.answer.Refusal.EstimatedWait = r.s.line.estimate(classFor(r.asked.Query(), r.req.Excluded, bound), limit)
 	r.answer.Refusal.askAgain()
 }
 
 // refuseTimeout says that the wait was over before a slot came free, or before the tenant gave one back.
-func (r *run) refuseTimeout() {
+func (r *run) refuseTimeout(w *waiter) {
 	r.answer.WaitPlan, r.answer.Refusal = nil, nil
 	r.decision.PreviousHit, r.decision.SessionHit = false, false
 	reason := RefusedWaitTimeout
@@ -267,45 +292,32 @@ func (r *run) refuseTimeout() {
 	}
 	r.refuse(reason)
 	r.answer.Refusal.Place = r.line.JoinedAt
+	if r.answer.Refusal.Reason == RefusedWaitTimeout {
+		// Its last look is as old as its wait may be; the decision stays explained by that.
+		fresh, colds := r.input, []*decide.Cold(nil)
+		fresh.Colds, fresh.Now = r.s.colds.gather(r.view.Ordinals(), &colds), r.s.clock.Now()
+		r.answer.Refusal.count(&fresh)
+	}
 	l := r.s.line
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r.answer.Refusal.EstimatedWait = l.rate.estimate(r.line.JoinedAt)
+	if !r.capped {
+		r.answer.Refusal.EstimatedWait = l.estimate(w.class, r.line.JoinedAt)
+	}
 	r.answer.Refusal.askAgain()
 }
 
 // backAt finds the account that may serve first, at the time that the refusal named.
-func (r *run) backAt(at time.Time) *pool.Account {
+func (r *run) backAt(at time.Time) string {
 	fitness := r.asked.Fitness(decide.LayerLoadBalance, r.world.policy)
 	for i := range r.view.Len() {
 		a := r.view.Account(i)
 		if back, ok := decide.NextEligible(a, r.s.colds.of(a.Ordinal), &fitness, r.started); ok && !back.After(at) {
-			return a
+			return a.ID
 		}
 	}
-	return nil
+	return ""
 }
-
-// grantRate is how fast the line moves: the smoothed time between grants.
-type grantRate struct {
-	last time.Time
-	mean time.Duration
-}
-
-func (g *grantRate) granted(now time.Time) {
-	if !g.last.IsZero() {
-		gap := now.Sub(g.last)
-		if g.mean == 0 {
-			g.mean = gap
-		} else {
-			g.mean += (gap - g.mean) / 8
-		}
-	}
-	g.last = now
-}
-
-// estimate gives how long a place in line means; 0 when nothing was granted yet.
-func (g *grantRate) estimate(place int) time.Duration { return time.Duration(place) * g.mean }
 
 // fullRetry is the least hint of when to ask again where all is full for now.
 const fullRetry = time.Second

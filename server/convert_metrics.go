@@ -123,6 +123,10 @@ func quantilesTo(q telemetry.Quantiles) *usherv1.LatencyQuantiles {
 
 func accountTo(s *core.AccountSnapshot) *usherv1.AccountSnapshot {
 	a := s.Account
+	var limited []*usherv1.ModelLimit
+	for i := range s.Limited {
+		limited = append(limited, &usherv1.ModelLimit{UpstreamModel: s.Limited[i].Upstream, Until: stamp(s.Limited[i].Until)})
+	}
 	return &usherv1.AccountSnapshot{
 		AccountId:      a.ID,
 		Type:           a.Type,
@@ -138,6 +142,7 @@ func accountTo(s *core.AccountSnapshot) *usherv1.AccountSnapshot {
 		TtftMs:         ttftTo(&s.Stat),
 		BlockedReason:  reasonTo(s.Blocked),
 		BlockedUntil:   stamp(s.BlockedUntil),
+		LimitedModels:  limited,
 		Overcommitted:  a.Limit() > 0 && s.Load.InUse > a.Limit(),
 	}
 }

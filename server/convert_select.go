@@ -134,6 +134,7 @@ func waitPlanTo(p *core.WaitPlan) *usherv1.WaitPlan {
 		Timeout:        span(p.Timeout),
 		MaxWaiting:     count(p.MaxWaiting),
 		Waiting:        count(p.Waiting),
+		Probing:        p.Probing,
 	}
 }
 

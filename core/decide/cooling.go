@@ -176,6 +176,11 @@ func NeedsProbe(c *Cold, upstream string, now time.Time) bool {
 	return c != nil && (c.account.passed(now) || c.Model(upstream).passed(now))
 }
 
+// AwaitsProbe tells that all that an account takes for an upstream model is a probe, and that one is out.
+func AwaitsProbe(l *Load, c *Cold, upstream string, p *Policy, now time.Time) bool {
+	return l.Probing && p.HalfOpen && NeedsProbe(c, upstream, now)
+}
+
 func (d Deadline) passed(now time.Time) bool { return passed(d.Until, now) }
 
 // cools tells that the whole account cools for a reason; c is not nil.

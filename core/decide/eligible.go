@@ -2,6 +2,7 @@ package decide
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"usher.internal/core/pool"
@@ -75,6 +76,29 @@ func NextEligible(a *pool.Account, c *Cold, f *Fitness, now time.Time) (time.Tim
 		}
 		now = until // later than before: an active deadline lies after now
 	}
+}
+
+// ModelLimit is an upstream model that an account does not serve for now.
+type ModelLimit struct {
+	Upstream string
+	Until    time.Time
+}
+
+// LimitedModels gives the models that an account does not serve now, by name; it allocates if there are any.
+func LimitedModels(a *pool.Account, c *Cold, now time.Time) (limited []ModelLimit) {
+	for model, until := range a.ModelLimits { // order-free: sorted below
+		if until = latest(until, c.Model(model).Until); now.Before(until) {
+			limited = append(limited, ModelLimit{model, until})
+		}
+	}
+	for i := range c.Models() {
+		m := &c.models[i]
+		if _, also := a.ModelLimits[m.model]; !also && now.Before(m.Until) {
+			limited = append(limited, ModelLimit{m.model, m.Until})
+		}
+	}
+	slices.SortFunc(limited, func(a, b ModelLimit) int { return strings.Compare(a.Upstream, b.Upstream) })
+	return limited
 }
 
 // NextDeadline gives the first instant after now at which something of the account changes by time alone:

@@ -1,6 +1,7 @@
 package decide
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -266,5 +267,18 @@ func TestNames(t *testing.T) {
 	if LayerResponse.String() != "previous_response_id" || LayerSession.String() != "session_hash" ||
 		LayerLoadBalance.String() != "load_balance" || Drop.String() != "drop" {
 		t.Error("names of layers or fates")
+	}
+}
+
+func TestLimitedModels(t *testing.T) {
+	in := now.Add
+	a := &pool.Account{ID: "a", ModelLimits: map[string]time.Time{"x": in(time.Second), "over": in(-time.Second), "both": in(time.Minute)}}
+	c := (*Cold)(nil).Cooled("y", in(time.Hour), RateLimited).Cooled("both", in(time.Hour), RateLimited).Cooled("past", in(-time.Hour), RateLimited)
+	want := []ModelLimit{{"both", in(time.Hour)}, {"x", in(time.Second)}, {"y", in(time.Hour)}}
+	if got := LimitedModels(a, c, now); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := LimitedModels(&pool.Account{ID: "b"}, nil, now); got != nil {
+		t.Errorf("got %v", got)
 	}
 }

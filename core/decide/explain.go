@@ -15,7 +15,7 @@ type Verdict struct {
 
 	// The rest is for candidates only.
 
-	Probe   bool // it takes a probe, and that only while no other is out
+	Probe   bool // it takes a probe
 	Load    Load
 	Stat    Stat
 	Factors Factors
@@ -62,7 +62,7 @@ func judgeGroup(in *Input) (verdicts []Verdict, place []int) {
 		v.Account = a
 		v.Upstream, _ = a.Models.Map(f.Query.Model)
 		cold, inView := in.member(row, a)
-		v.Reason, v.Until = Eligible(a, cold, &f, in.Now)
+		v.Reason, v.Until = in.eligible(a, cold, &f, row)
 		if inView {
 			place[row] = i
 			row++
@@ -87,6 +87,15 @@ func (in *Input) member(row int, a *pool.Account) (cold *Cold, inView bool) {
 	return cold, true
 }
 
+// eligible is Eligible, and Probing for one whose probe is out; row is the account's when it is in the view.
+func (in *Input) eligible(a *pool.Account, c *Cold, f *Fitness, row int) (Reason, time.Time) {
+	r, until := Eligible(a, c, f, in.Now)
+	if r == None && c != nil && row < len(in.Loads) && AwaitsProbe(&in.Loads[row], c, in.View.Upstream(row), in.Policy, in.Now) {
+		return Probing, time.Time{}
+	}
+	return r, until
+}
+
 // Counts is a number of accounts by reason; None counts the candidates.
 type Counts [reasonCount]int
 
@@ -106,10 +115,10 @@ func CountReasons(in *Input) (counts Counts, next *time.Time) {
 	row := 0
 	for _, a := range in.members() {
 		cold, inView := in.member(row, a)
+		r, until := in.eligible(a, cold, &f, row)
 		if inView {
 			row++
 		}
-		r, until := Eligible(a, cold, &f, in.Now)
 		counts[r]++
 		if until.IsZero() {
 			continue

@@ -19,7 +19,7 @@ func (w *Workspace) prepare(in *Input) {
 	if w.colds = nil; len(in.Colds) >= n {
 		w.colds = in.Colds
 	}
-	w.candidates = sized(w.candidates, n)
+	w.candidates, w.probed = sized(w.candidates, n), -1
 	w.scores = sized(w.scores, n)
 	w.spread = newSpread()
 	w.spread.fading = in.Policy.HalfLife > 0
@@ -81,6 +81,12 @@ func (w *Workspace) filter(marked bool) {
 			if r, _ := judge(view.Account(i), cold, &fitness, view.Upstream(i), true, w.in.Now); r != None {
 				continue
 			}
+		}
+		if cold != nil && w.probing(w.loads, int32(i)) {
+			if w.probed < 0 || w.loads[i].Waiting < w.loads[w.probed].Waiting {
+				w.probed = int32(i)
+			}
+			continue
 		}
 		w.candidates[n] = int32(i)
 		n++

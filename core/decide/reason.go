@@ -71,8 +71,8 @@ const (
 	Expired
 	// StatusUnknown is an account with any other status than active, error or disabled.
 	StatusUnknown
-	// Probing is an account whose cooldown is over without a success since: load balancing
-	// alone may send it a probe.
+	// Probing is an account whose cooldown is over without a success since, and whose one probe is out. A sticky layer,
+	// which does not look at loads, says so of each that takes but a probe; the store knows whether one is out.
 	Probing
 
 	reasonCount

@@ -7,6 +7,7 @@ type Load struct {
 	InUse   int32
 	Waiting int32
 	Rate    float64 // percent of the limit, waiting included; may exceed 100
+	Probing bool    // one of InUse is the account's probe
 }
 
 // LoadRate gives (inUse + waiting) · 100 / limit in percent; 0 when limit ≤ 0, which is unlimited.

@@ -32,6 +32,7 @@ type Workspace struct {
 
 	spread     spread
 	candidates []int32 // rows, in listing order
+	probed     int32   // the row with the fewest waiters that is no candidate for its probe alone, -1 for none
 	scores     []float64
 	best       best
 	top        []Candidate
@@ -68,6 +69,19 @@ func (w *Workspace) Rank(in *Input) {
 // NeedsProbe tells that a row may be taken as a probe alone, which the policy asks for.
 func (w *Workspace) NeedsProbe(row int32) bool {
 	return w.colds != nil && w.in.Policy.HalfOpen && NeedsProbe(w.colds[row], w.in.View.Upstream(int(row)), w.in.Now)
+}
+
+func (w *Workspace) probing(loads []Load, row int32) bool {
+	return len(w.colds) > 0 && AwaitsProbe(&loads[row], w.colds[row], w.in.View.Upstream(int(row)), w.in.Policy, w.in.Now)
+}
+
+// Probing gives the row with the fewest waiters of those that are no candidates because their probe is out; false without any.
+func (w *Workspace) Probing() (row int32, some bool) { return w.probed, w.probed >= 0 }
+
+// HasRoom tells whether a row could be taken by these loads, which are aligned with the view's rows.
+func (w *Workspace) HasRoom(loads []Load, row int32) bool {
+	limit := w.in.View.Rows()[row].Limit
+	return (limit <= 0 || loads[row].InUse < limit) && !w.probing(loads, row)
 }
 
 // CandidateCount gives the number of accounts that passed every check.
@@ -108,10 +122,10 @@ func (w *Workspace) Rest(loads []Load, most int) []Candidate {
 		return nil
 	}
 	w.best = best{list: w.best.list[:0], k: most}
-	rows, last, bar := w.in.View.Rows(), w.lastOfTop(), math.Inf(-1)
+	last, bar := w.lastOfTop(), math.Inf(-1)
 	for n, i := range w.candidates {
-		e, limit := scored{w.scores[n], i}, rows[i].Limit
-		if e.score > last.score || e.score < bar || limit > 0 && loads[i].InUse >= limit {
+		e := scored{w.scores[n], i}
+		if e.score > last.score || e.score < bar || !w.HasRoom(loads, i) {
 			continue
 		}
 		if w.outranks(last, e) {

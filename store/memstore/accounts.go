@@ -45,8 +45,15 @@ func (s *Store) show(a *account) {
 		return
 	}
 	s.loads[a.ordinal] = decide.Load{
-		InUse: a.inUse, Waiting: a.waiting, Rate: decide.LoadRate(a.inUse, a.waiting, a.limit),
+		InUse: a.inUse, Waiting: a.waiting, Rate: decide.LoadRate(a.inUse, a.waiting, a.limit), Probing: a.probes > 0,
 	}
+}
+
+// probe makes a lease that was just granted its account's probe.
+func (s *Store) probe(l *lease, a *account) {
+	l.flags |= flagProbe
+	a.probes++
+	s.show(a)
 }
 
 // named gives the account of an id, making it known if need be.

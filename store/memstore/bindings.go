@@ -144,8 +144,7 @@ func (b *boundTake) take(layer decide.Layer, a *account) {
 	l := b.grant(b.now, &b.Grant, a)
 	l.layer = layer
 	if b.probe {
-		l.flags |= flagProbe
-		a.probes++
+		b.Store.probe(l, a)
 	}
 	b.out.Lease = b.tell(l)
 }

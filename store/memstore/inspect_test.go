@@ -61,7 +61,7 @@ func (s *Store) inspectCounts(derived map[*account]account, tenants map[*tenant]
 		if a.ordinal == unlisted {
 			continue
 		}
-		load := decide.Load{InUse: a.inUse, Waiting: a.waiting, Rate: decide.LoadRate(a.inUse, a.waiting, a.limit)}
+		load := decide.Load{InUse: a.inUse, Waiting: a.waiting, Rate: decide.LoadRate(a.inUse, a.waiting, a.limit), Probing: a.probes > 0}
 		if s.loads[a.ordinal] != load {
 			fault("account %q shows %+v, want %+v", a.id, s.loads[a.ordinal], load)
 		}

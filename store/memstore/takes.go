@@ -104,8 +104,7 @@ func (s *Store) takeFirst(now int64, take *core.FirstTake) core.FirstTaken {
 		l := s.grant(now, &take.Grant, a)
 		l.index = int32(i)
 		if choice.Probe {
-			l.flags |= flagProbe
-			a.probes++
+			s.probe(l, a)
 		}
 		if take.Substitute {
 			bind(&s.stand, take.Session, a, now, take.SessionTTL)

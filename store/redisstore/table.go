@@ -74,7 +74,7 @@ func (t *table) fill(all string, ordinals []int32, loads []decide.Load) {
 			limit = 0
 		}
 		use, wait := number64(one[0:3]), number64(one[3:6])
-		loads[i] = decide.Load{InUse: use, Waiting: wait, Rate: decide.LoadRate(use, wait, limit)}
+		loads[i] = decide.Load{InUse: use, Waiting: wait, Rate: decide.LoadRate(use, wait, limit), Probing: one[9] > '0'}
 	}
 }
 

@@ -149,11 +149,13 @@ func checkBoundProbe(t TB, h *Harness) {
 		return r.wantBound(b, want)
 	}
 	probe := take(core.BoundTook)
+	r.wantProbing(true, false)
 	if out := take(core.BoundNone); out.Session.Fate != decide.Keep {
 		r.Errorf("a second probe was answered %+v", out)
 	}
 	r.settle(of(probe.Lease, core.SettleFinished))
 	take(core.BoundTook)
+	r.wantProbing(true, false)
 	r.wantInUse(1, 0)
 }
 

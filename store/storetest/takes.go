@@ -118,6 +118,7 @@ func checkProbe(t TB, h *Harness) {
 	}
 	first := probe(core.FirstTook, 0)
 	probe(core.FirstNone, 0)
+	r.wantProbing(true, false, false)
 	if next := probe(core.FirstTook, 0, 1); next.Index != 1 {
 		r.Errorf("a second probe took choice %d", next.Index)
 	}
@@ -125,10 +126,22 @@ func checkProbe(t TB, h *Harness) {
 	r.wantSettled(of(first.Lease, core.SettleFirstToken), core.EventApplied)
 	probe(core.FirstNone, 0)
 	r.wantSettled(of(first.Lease, core.SettleFinished), core.EventApplied)
+	r.wantProbing(false, false, false)
 	probe(core.FirstTook, 0)
 	probe(core.FirstNone, 0)
 	r.advance(leaseTTL) // an expired probe is out no more
 	probe(core.FirstTook, 0)
+}
+
+// wantProbing checks which accounts show a probe.
+func (r *rig) wantProbing(want ...bool) {
+	r.Helper()
+	loads := r.loads()
+	for i := range want {
+		if loads[i].Probing != want[i] {
+			r.Errorf("account %d shows %+v", i, loads[i])
+		}
+	}
 }
 
 func checkTenantCap(t TB, h *Harness) {

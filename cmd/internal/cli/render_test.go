@@ -18,7 +18,7 @@ func TestRenderSelect(t *testing.T) {
 	chosen := selection("u1.k3JH")
 	chosen.Decision.Verdicts = verdicts()
 	for name, resp := range map[string]*usherv1.SelectResponse{
-		"select.txt": chosen, "select_wait.txt": waitPlan(), "select_refused.txt": refusal(),
+		"select.txt": chosen, "select_wait.txt": waitPlan(), "select_probing.txt": probing(), "select_refused.txt": refusal(),
 	} {
 		golden(t, name, renderSelect(req, resp, now, 100))
 	}

@@ -45,6 +45,15 @@ func waitPlan() *usherv1.SelectResponse {
 	}
 }
 
+func probing() *usherv1.SelectResponse {
+	return &usherv1.SelectResponse{
+		Result: &usherv1.SelectResponse_WaitPlan{WaitPlan: &usherv1.WaitPlan{
+			AccountId: "acct-02", MaxConcurrency: 8, Timeout: durationpb.New(30 * time.Second), MaxWaiting: 100, Probing: true,
+		}},
+		Decision: &usherv1.Decision{DecisionId: "d-57", Layer: usherv1.Layer_LAYER_LOAD_BALANCE, Profile: "recommended"},
+	}
+}
+
 func refusal() *usherv1.SelectResponse {
 	return &usherv1.SelectResponse{
 		Result: &usherv1.SelectResponse_Refusal{Refusal: &usherv1.Refusal{
@@ -113,6 +122,8 @@ func timedOut() *usherv1.SelectResponse {
 	return &usherv1.SelectResponse{
 		Result: &usherv1.SelectResponse_Refusal{Refusal: &usherv1.Refusal{
 			Reason: usherv1.RefusalReason_REFUSAL_REASON_WAIT_TIMEOUT, PlaceInLine: 7, EstimatedWait: durationpb.New(40 * time.Second),
+			Exclusions:     []*usherv1.ExclusionCount{{Reason: usherv1.ExclusionReason_EXCLUSION_REASON_RATE_LIMITED, Accounts: 1}},
+			NextEligibleAt: in(90 * time.Second), RetryAfter: durationpb.New(40 * time.Second),
 		}},
 		Decision: &usherv1.Decision{DecisionId: "d-54", Layer: usherv1.Layer_LAYER_LOAD_BALANCE, CandidateCount: 3, TopK: 3, Profile: "recommended"},
 	}
@@ -178,7 +189,9 @@ func laterSnapshot() *usherv1.MetricsSnapshot {
 			{AccountId: "claude-key", Provider: "anthropic", Groups: []string{"code"}, State: active, Priority: 2, InUse: 25, MaxConcurrency: 20, LoadRate: 125, Overcommitted: true, ErrorRate: 0.2, TtftMs: ptr(380.0)},
 			{AccountId: "claude-seat", Provider: "anthropic", State: active, Priority: 2, InUse: 1, MaxConcurrency: 10, BlockedReason: usherv1.ExclusionReason_EXCLUSION_REASON_RATE_LIMITED, BlockedUntil: in(102 * time.Second), ErrorRate: 0.61},
 			{AccountId: "spare", Provider: "azure", State: usherv1.AccountState_ACCOUNT_STATE_PAUSED, Priority: 9, MaxConcurrency: 4, BlockedReason: usherv1.ExclusionReason_EXCLUSION_REASON_PAUSED},
-			{AccountId: "local-vllm", Provider: "local", State: active, Priority: 5, InUse: 61, TtftMs: ptr(95.0)},
+			{AccountId: "local-vllm", Provider: "local", State: active, Priority: 5, InUse: 61, TtftMs: ptr(95.0), LimitedModels: []*usherv1.ModelLimit{
+				{UpstreamModel: "large", Until: in(90 * time.Second)}, {UpstreamModel: "small", Until: in(41 * time.Second)},
+			}},
 			{AccountId: "retiring", Provider: "azure", State: usherv1.AccountState_ACCOUNT_STATE_DRAINING, Priority: 9, InUse: 2, MaxConcurrency: 4, LoadRate: 50, BlockedUntil: in(4 * time.Minute)},
 		},
 	}

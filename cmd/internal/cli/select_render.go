@@ -67,7 +67,7 @@ func inLine(d *durationpb.Duration, at *usherv1.LinePlace) string {
 	if by := at.GetWokenBy(); by != usherv1.WakeReason_WAKE_REASON_UNSPECIFIED {
 		return text + ", woken by " + word(by)
 	}
-	return text + ", woken by nothing"
+	return text + ", until its time was over"
 }
 
 func expiry(s *usherv1.Selection, now time.Time) string {
@@ -79,8 +79,11 @@ func expiry(s *usherv1.Selection, now time.Time) string {
 }
 
 func addWaitPlan(f *fields, p *usherv1.WaitPlan) {
-	f.add("wait", fmt.Sprintf("for %s, at most %s: each of its %s is taken", clean(p.GetAccountId()),
-		brief(p.GetTimeout().AsDuration()), count(uint64(max(p.GetMaxConcurrency(), 0)), "slot", "slots")))
+	full := "each of its " + count(uint64(max(p.GetMaxConcurrency(), 0)), "slot", "slots") + " is taken"
+	if p.GetProbing() {
+		full = "its cooldown is over, and the one request that it takes until one succeeds is out"
+	}
+	f.add("wait", fmt.Sprintf("for %s, at most %s: %s", clean(p.GetAccountId()), brief(p.GetTimeout().AsDuration()), full))
 	f.add("in line", fmt.Sprintf("%d of at most %d wait for it already", p.GetWaiting(), p.GetMaxWaiting()))
 	f.add("lease", "none: a wait plan holds nothing")
 }
@@ -189,6 +192,9 @@ func layerSentence(d *usherv1.Decision, a answer) string {
 	planned := a.outcome == usherv1.DecisionOutcome_DECISION_OUTCOME_WAIT_PLAN
 	switch d.GetLayer() {
 	case usherv1.Layer_LAYER_PREVIOUS_RESPONSE_ID:
+		if planned && d.GetResponseBinding().GetFate() == usherv1.BindingFate_BINDING_FATE_KEPT {
+			return "No other account may continue it, so its probe is waited for."
+		}
 		return stickySentence("previous response", planned)
 	case usherv1.Layer_LAYER_SESSION_HASH:
 		if d.GetSessionBinding().GetFate() == usherv1.BindingFate_BINDING_FATE_ESCAPED {
@@ -199,9 +205,13 @@ func layerSentence(d *usherv1.Decision, a answer) string {
 		n := count(uint64(d.GetCandidateCount()), "candidate", "candidates")
 		skew := fmt.Sprintf("load skew %s points", digits(d.GetLoadSkew()))
 		switch {
+		case a.refusal == usherv1.RefusalReason_REFUSAL_REASON_TENANT_LIMIT:
+			return "Its tenant's limit came before any account."
+		case d.GetCandidateCount() == 0 && planned:
+			return "Load balancing found none but accounts whose one probe is out."
 		case d.GetCandidateCount() == 0:
 			return "Load balancing found no candidate."
-		case planned:
+		case planned, a.refusal != usherv1.RefusalReason_REFUSAL_REASON_UNSPECIFIED:
 			return fmt.Sprintf("Load balancing found %s, all full (%s).", n, skew)
 		default:
 			return fmt.Sprintf("Load balancing scored %s and drew among the top %d (%s).", n, d.GetTopK(), skew)

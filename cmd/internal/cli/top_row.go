@@ -208,6 +208,8 @@ func stateText(a *usherv1.AccountSnapshot, now *usherv1.MetricsSnapshot) string 
 	case stopped(a.GetState()), a.GetState() == usherv1.AccountState_ACCOUNT_STATE_DRAINING:
 	case standing(a) == standsFull:
 		text = "full"
+	case len(a.GetLimitedModels()) > 0:
+		return limitedText(a.GetLimitedModels(), now)
 	}
 	if until := a.GetBlockedUntil(); until != nil && now != nil {
 		if d := until.AsTime().Sub(now.GetAt().AsTime()); d > 0 {
@@ -215,6 +217,24 @@ func stateText(a *usherv1.AccountSnapshot, now *usherv1.MetricsSnapshot) string 
 		}
 	}
 	return text
+}
+
+// limitedText says that some models are limited, and for how long the first of them is.
+func limitedText(models []*usherv1.ModelLimit, now *usherv1.MetricsSnapshot) string {
+	text := clean(models[0].GetUpstreamModel()) + " limited"
+	if len(models) > 1 {
+		text = fmt.Sprintf("%d models limited", len(models))
+	}
+	if now == nil {
+		return text
+	}
+	first := models[0].GetUntil().AsTime()
+	for _, m := range models {
+		if until := m.GetUntil().AsTime(); until.Before(first) {
+			first = until
+		}
+	}
+	return text + " " + brief(max(first.Sub(now.GetAt().AsTime()), 0))
 }
 
 func groupText(a *usherv1.AccountSnapshot) string {

@@ -88,7 +88,8 @@ func (m *Model) Leave(w *Waiter) {
 // more, or it waited for its tenant and now waits for what is full.
 func (m *Model) Move(w *Waiter, account string) error {
 	v := m.Judge(&w.Request)
-	right := v.Answer == BoundFull && w.Bound != account || v.Answer == AllFull && (w.Bound != "" || w.Account == "")
+	right := v.Answer == BoundFull && w.Bound != account ||
+		(v.Answer == AllFull || v.waits(w)) && (w.Bound != "" || w.Account == "")
 	if !right || !slices.Contains(v.Accounts, account) {
 		return fmt.Errorf("moved to %s, and should be: %v", account, v)
 	}
@@ -115,12 +116,17 @@ func (m *Model) TimedOut(w *Waiter, tenant bool) error {
 	return nil
 }
 
-// TurnedAway tells that a waiter was refused before its time was over: its session's account may not serve it, nor another.
+// waits tells that none may serve a waiter now, and that one comes back in its time.
+func (v Verdict) waits(w *Waiter) bool {
+	return v.Answer == NoneEligible && v.Back > 0 && v.Back < w.Until
+}
+
+// TurnedAway tells that a waiter was refused before its time was over: none may serve it in that.
 func (m *Model) TurnedAway(w *Waiter) error {
 	m.Leave(w)
 	v := m.Judge(&w.Request)
 	// Its tenant may have taken its last slot in the same step: that none may serve it holds all the same.
-	if none := v.Answer == NoneEligible || v.Answer == TenantFull && len(v.Accounts) == 0; w.Bound != "" && none {
+	if v.Answer == NoneEligible && !v.waits(w) || v.Answer == TenantFull && len(v.Accounts) == 0 {
 		m.settleBinding(&w.Request, v)
 		return nil
 	}
@@ -202,6 +208,8 @@ func (m *Model) Quiet() error {
 			fault = "it could be answered"
 		case w.Bound != "" && (v.Answer == AllFull || v.Answer == NoneEligible || v.Answer == BoundFull && v.Accounts[0] != w.Bound):
 			fault = "its account may not serve it any more"
+		case v.Answer == NoneEligible && !v.waits(w):
+			fault = "none may serve it in its time"
 		}
 		if fault != "" {
 			return fmt.Errorf("%v still stands in line, but %s: %v", w, fault, v)

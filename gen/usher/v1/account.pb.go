@@ -380,6 +380,8 @@ type AccountSnapshot struct {
 	BlockedUntil *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=blocked_until,json=blockedUntil,proto3" json:"blocked_until,omitempty"`
 	// More is in use than the limit: a limit was lowered, or leases were taken over. Nothing is granted until it drains.
 	Overcommitted bool `protobuf:"varint,15,opt,name=overcommitted,proto3" json:"overcommitted,omitempty"`
+	// Upstream models that it does not serve for now, by name; others it may.
+	LimitedModels []*ModelLimit `protobuf:"bytes,16,rep,name=limited_models,json=limitedModels,proto3" json:"limited_models,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -519,6 +521,68 @@ func (x *AccountSnapshot) GetOvercommitted() bool {
 	return false
 }
 
+func (x *AccountSnapshot) GetLimitedModels() []*ModelLimit {
+	if x != nil {
+		return x.LimitedModels
+	}
+	return nil
+}
+
+// ModelLimit is a model that an account does not serve for now.
+type ModelLimit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The model as the upstream names it.
+	UpstreamModel string `protobuf:"bytes,1,opt,name=upstream_model,json=upstreamModel,proto3" json:"upstream_model,omitempty"`
+	// Until when.
+	Until         *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModelLimit) Reset() {
+	*x = ModelLimit{}
+	mi := &file_usher_v1_account_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModelLimit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModelLimit) ProtoMessage() {}
+
+func (x *ModelLimit) ProtoReflect() protoreflect.Message {
+	mi := &file_usher_v1_account_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModelLimit.ProtoReflect.Descriptor instead.
+func (*ModelLimit) Descriptor() ([]byte, []int) {
+	return file_usher_v1_account_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ModelLimit) GetUpstreamModel() string {
+	if x != nil {
+		return x.UpstreamModel
+	}
+	return ""
+}
+
+func (x *ModelLimit) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
 var File_usher_v1_account_proto protoreflect.FileDescriptor
 
 const file_usher_v1_account_proto_rawDesc = "" +
@@ -526,7 +590,7 @@ const file_usher_v1_account_proto_rawDesc = "" +
 	"\x16usher/v1/account.proto\x12\busher.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"_\n" +
 	"\x0eExclusionCount\x121\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x19.usher.v1.ExclusionReasonR\x06reason\x12\x1a\n" +
-	"\baccounts\x18\x02 \x01(\rR\baccounts\"\xab\x04\n" +
+	"\baccounts\x18\x02 \x01(\rR\baccounts\"\xe8\x04\n" +
 	"\x0fAccountSnapshot\x12\x1d\n" +
 	"\n" +
 	"account_id\x18\x01 \x01(\tR\taccountId\x12\x12\n" +
@@ -545,9 +609,14 @@ const file_usher_v1_account_proto_rawDesc = "" +
 	"\attft_ms\x18\f \x01(\x01H\x00R\x06ttftMs\x88\x01\x01\x12@\n" +
 	"\x0eblocked_reason\x18\r \x01(\x0e2\x19.usher.v1.ExclusionReasonR\rblockedReason\x12?\n" +
 	"\rblocked_until\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\fblockedUntil\x12$\n" +
-	"\rovercommitted\x18\x0f \x01(\bR\rovercommittedB\n" +
+	"\rovercommitted\x18\x0f \x01(\bR\rovercommitted\x12;\n" +
+	"\x0elimited_models\x18\x10 \x03(\v2\x14.usher.v1.ModelLimitR\rlimitedModelsB\n" +
 	"\n" +
-	"\b_ttft_ms*\x89\x01\n" +
+	"\b_ttft_ms\"e\n" +
+	"\n" +
+	"ModelLimit\x12%\n" +
+	"\x0eupstream_model\x18\x01 \x01(\tR\rupstreamModel\x120\n" +
+	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until*\x89\x01\n" +
 	"\tTransport\x12\x19\n" +
 	"\x15TRANSPORT_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12TRANSPORT_HTTP_SSE\x10\x01\x12\"\n" +
@@ -598,25 +667,28 @@ func file_usher_v1_account_proto_rawDescGZIP() []byte {
 }
 
 var file_usher_v1_account_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_usher_v1_account_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_usher_v1_account_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_usher_v1_account_proto_goTypes = []any{
 	(Transport)(0),                // 0: usher.v1.Transport
 	(AccountState)(0),             // 1: usher.v1.AccountState
 	(ExclusionReason)(0),          // 2: usher.v1.ExclusionReason
 	(*ExclusionCount)(nil),        // 3: usher.v1.ExclusionCount
 	(*AccountSnapshot)(nil),       // 4: usher.v1.AccountSnapshot
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
+	(*ModelLimit)(nil),            // 5: usher.v1.ModelLimit
+	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
 }
 var file_usher_v1_account_proto_depIdxs = []int32{
 	2, // 0: usher.v1.ExclusionCount.reason:type_name -> usher.v1.ExclusionReason
 	1, // 1: usher.v1.AccountSnapshot.state:type_name -> usher.v1.AccountState
 	2, // 2: usher.v1.AccountSnapshot.blocked_reason:type_name -> usher.v1.ExclusionReason
-	5, // 3: usher.v1.AccountSnapshot.blocked_until:type_name -> google.protobuf.Timestamp
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	6, // 3: usher.v1.AccountSnapshot.blocked_until:type_name -> google.protobuf.Timestamp
+	5, // 4: usher.v1.AccountSnapshot.limited_models:type_name -> usher.v1.ModelLimit
+	6, // 5: usher.v1.ModelLimit.until:type_name -> google.protobuf.Timestamp
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_usher_v1_account_proto_init() }
@@ -631,7 +703,7 @@ func file_usher_v1_account_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_usher_v1_account_proto_rawDesc), len(file_usher_v1_account_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -153,9 +153,11 @@ const (
 	RefusalReason_REFUSAL_REASON_UNSPECIFIED RefusalReason = 0
 	// The group has no accounts.
 	RefusalReason_REFUSAL_REASON_NO_ACCOUNTS RefusalReason = 1
-	// The group has accounts, but each is excluded.
+	// The group has accounts, but each is excluded. With wait, the first that comes back within it is waited for; one in line
+	// for accounts of which none comes back in its time any more is answered so at once.
 	RefusalReason_REFUSAL_REASON_NONE_ELIGIBLE RefusalReason = 2
-	// The account that owns the response may not serve, and policy forbids another.
+	// The account that owns the response may not serve, and policy forbids another. With wait, an owner that comes back within
+	// it, or whose one probe is out, is waited for.
 	RefusalReason_REFUSAL_REASON_OWNER_UNAVAILABLE RefusalReason = 3
 	// The line is full.
 	RefusalReason_REFUSAL_REASON_QUEUE_FULL RefusalReason = 4
@@ -809,7 +811,10 @@ type WaitPlan struct {
 	// How many may wait for it at most.
 	MaxWaiting uint32 `protobuf:"varint,4,opt,name=max_waiting,json=maxWaiting,proto3" json:"max_waiting,omitempty"`
 	// How many wait for it already.
-	Waiting       uint32 `protobuf:"varint,5,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	Waiting uint32 `protobuf:"varint,5,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	// It comes back from a cooldown and its one probe is out: it may have free slots, and takes nobody else until the probe
+	// ends. Else every slot of it is taken.
+	Probing       bool `protobuf:"varint,6,opt,name=probing,proto3" json:"probing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -879,6 +884,13 @@ func (x *WaitPlan) GetWaiting() uint32 {
 	return 0
 }
 
+func (x *WaitPlan) GetProbing() bool {
+	if x != nil {
+		return x.Probing
+	}
+	return false
+}
+
 // Refusal says that nothing can serve this now, why, and when it may.
 type Refusal struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -886,7 +898,8 @@ type Refusal struct {
 	Reason RefusalReason `protobuf:"varint,1,opt,name=reason,proto3,enum=usher.v1.RefusalReason" json:"reason,omitempty"`
 	// Accounts of the group by exclusion reason, most first.
 	Exclusions []*ExclusionCount `protobuf:"bytes,2,rep,name=exclusions,proto3" json:"exclusions,omitempty"`
-	// The earliest time at which an excluded account may serve; unset when none has a deadline.
+	// The earliest time at which an excluded account may serve; unset when none has a deadline, and with TENANT_LIMIT. With
+	// QUEUE_FULL and WAIT_TIMEOUT others are full, and may be free before.
 	NextEligibleAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=next_eligible_at,json=nextEligibleAt,proto3" json:"next_eligible_at,omitempty"`
 	// How long to wait before asking again; unset when asking again is not expected to help.
 	RetryAfter *durationpb.Duration `protobuf:"bytes,4,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
@@ -896,7 +909,9 @@ type Refusal struct {
 	Owner *StickyVerdict `protobuf:"bytes,6,opt,name=owner,proto3" json:"owner,omitempty"`
 	// The limit that was met; only with QUEUE_FULL and TENANT_LIMIT.
 	Limit uint32 `protobuf:"varint,7,opt,name=limit,proto3" json:"limit,omitempty"`
-	// An estimate of the wait that a place in line would have meant; unset when there is none.
+	// An estimate of the wait that a place in line would have meant: the place, times the smoothed time from grant to grant
+	// among those whom the same accounts may serve, or the time since the last one where that is longer. Unset when
+	// nothing is known, and when the tenant's own slots are what was waited for.
 	EstimatedWait *durationpb.Duration `protobuf:"bytes,8,opt,name=estimated_wait,json=estimatedWait,proto3" json:"estimated_wait,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1047,7 +1062,7 @@ const file_usher_v1_scheduler_proto_rawDesc = "" +
 	"\x0eupstream_model\x18\x04 \x01(\tR\rupstreamModel\"Y\n" +
 	"\tLinePlace\x12\x1b\n" +
 	"\tjoined_at\x18\x01 \x01(\rR\bjoinedAt\x12/\n" +
-	"\bwoken_by\x18\x02 \x01(\x0e2\x14.usher.v1.WakeReasonR\awokenBy\"\xc2\x01\n" +
+	"\bwoken_by\x18\x02 \x01(\x0e2\x14.usher.v1.WakeReasonR\awokenBy\"\xdc\x01\n" +
 	"\bWaitPlan\x12\x1d\n" +
 	"\n" +
 	"account_id\x18\x01 \x01(\tR\taccountId\x12'\n" +
@@ -1055,7 +1070,8 @@ const file_usher_v1_scheduler_proto_rawDesc = "" +
 	"\atimeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\x1f\n" +
 	"\vmax_waiting\x18\x04 \x01(\rR\n" +
 	"maxWaiting\x12\x18\n" +
-	"\awaiting\x18\x05 \x01(\rR\awaiting\"\xa1\x03\n" +
+	"\awaiting\x18\x05 \x01(\rR\awaiting\x12\x18\n" +
+	"\aprobing\x18\x06 \x01(\bR\aprobing\"\xa1\x03\n" +
 	"\aRefusal\x12/\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x17.usher.v1.RefusalReasonR\x06reason\x128\n" +
 	"\n" +
