@@ -207,7 +207,8 @@ func layerSentence(d *usherv1.Decision, a answer) string {
 		switch {
 		case a.refusal == usherv1.RefusalReason_REFUSAL_REASON_TENANT_LIMIT:
 			return "Its tenant's limit came before any account."
-		case d.GetCandidateCount() == 0 && planned:
+		case d.GetCandidateCount() == 0 && (planned || a.refusal == usherv1.RefusalReason_REFUSAL_REASON_WAIT_TIMEOUT ||
+			a.refusal == usherv1.RefusalReason_REFUSAL_REASON_QUEUE_FULL):
 			return "Load balancing found none but accounts whose one probe is out."
 		case d.GetCandidateCount() == 0:
 			return "Load balancing found no candidate."
@@ -267,7 +268,7 @@ func reasonText(r usherv1.ExclusionReason) string {
 	case usherv1.ExclusionReason_EXCLUSION_REASON_AUTH_FAILED:
 		return "auth failed: its credentials were refused, it stays away until usher starts again"
 	case usherv1.ExclusionReason_EXCLUSION_REASON_PROBING:
-		return "probing: its cooldown is over, it takes one request at a time until one succeeds"
+		return "probing: its cooldown is over, and the one request that it takes until one succeeds is out"
 	default:
 		return word(r)
 	}
