@@ -21,16 +21,11 @@ type history struct {
 	count int
 	// numbers has each record's own, in the ring's places: a search reads them alone.
 	numbers []uint64
-	// samples is a ring of the inputs of the records; head is the next free place, used the number taken.
-	samples    []input
+	// loads and stats are a ring of the inputs of the records, of one length; head is the next free place, used the number taken.
+	loads      []decide.Load
+	stats      []decide.Stat
 	head, used int
 	held       held
-}
-
-// input is what the decision knew of one row of the view.
-type input struct {
-	load decide.Load
-	stat decide.Stat
 }
 
 // entry is one decision; its record is completed from it when it is asked for.
@@ -52,7 +47,7 @@ type entry struct {
 
 const (
 	entryBytes = int(unsafe.Sizeof(entry{})) + 4*128 // with a request's strings at their longest
-	inputBytes = int(unsafe.Sizeof(input{}))
+	inputBytes = int(unsafe.Sizeof(decide.Load{}) + unsafe.Sizeof(decide.Stat{}))
 )
 
 // newHistory divides the bytes: a quarter for records, half for inputs, a quarter for what records hold besides.
@@ -64,7 +59,8 @@ func newHistory(bytes int) *history {
 	return &history{
 		ring:    make([]entry, records),
 		numbers: make([]uint64, records),
-		samples: make([]input, bytes/2/inputBytes),
+		loads:   make([]decide.Load, bytes/2/inputBytes),
+		stats:   make([]decide.Stat, bytes/2/inputBytes),
 		held:    newHeld(bytes / 4),
 	}
 }
@@ -92,15 +88,15 @@ func (h *history) push(e *entry, loads []decide.Load, stats []decide.Stat) {
 // keepInputs copies a decision's inputs, in one run.
 func (h *history) keepInputs(e *entry, loads []decide.Load, stats []decide.Stat) {
 	n := len(loads)
-	if n > len(h.samples) {
+	if n > len(h.loads) {
 		e.lost = true
 		return
 	}
-	skipped, around := 0, h.head+n > len(h.samples)
+	skipped, around := 0, h.head+n > len(h.loads)
 	if around {
-		skipped = len(h.samples) - h.head // 0 when the last one ended with the ring
+		skipped = len(h.loads) - h.head // 0 when the last one ended with the ring
 	}
-	for h.used+skipped+n > len(h.samples) && h.count > 0 {
+	for h.used+skipped+n > len(h.loads) && h.count > 0 {
 		h.dropOldest()
 	}
 	if h.used == 0 {
@@ -111,10 +107,8 @@ func (h *history) keepInputs(e *entry, loads []decide.Load, stats []decide.Stat)
 	}
 	h.used += skipped + n
 	e.at, e.rows = h.head, skipped+n
-	to := h.samples[h.head : h.head+n]
-	for i := range to {
-		to[i] = input{loads[i], stats[i]}
-	}
+	copy(h.loads[h.head:], loads)
+	copy(h.stats[h.head:], stats[:n])
 	h.head += n
 }
 
@@ -178,11 +172,8 @@ func (h *history) find(id DecisionID) (e entry, loads []decide.Load, stats []dec
 	}
 	e = h.ring[at]
 	if e.view != nil && !e.lost {
-		kept := h.samples[e.at : e.at+e.view.Len()]
-		loads, stats = make([]decide.Load, len(kept)), make([]decide.Stat, len(kept))
-		for i := range kept {
-			loads[i], stats[i] = kept[i].load, kept[i].stat
-		}
+		to := e.at + e.view.Len()
+		loads, stats = slices.Clone(h.loads[e.at:to]), slices.Clone(h.stats[e.at:to])
 	}
 	return e, loads, stats, true
 }
