@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -92,7 +93,7 @@ func benchFloor(b *testing.B, address string, n int) {
 }
 
 func benchPair(b *testing.B, address, layer string, n int) {
-	s := scheduler(b, open(b, Options{Server: single(address), Namespace: b.Name(), Budget: 2 * time.Second, LoadView: viewOf[layer]}), n)
+	s := scheduler(b, open(b, Options{Server: single(address), Namespace: layer + strconv.Itoa(n), Budget: 2 * time.Second, LoadView: viewOf[layer]}), n)
 	parallel(b, func(caller int) error {
 		req := core.Request{Group: "main"}
 		if layer == "session" {
@@ -133,14 +134,22 @@ func scheduler(tb testing.TB, store core.Store, n int) *core.Scheduler {
 	return s
 }
 
-// serverTime reports how much of the server's time a pair took.
+// serverTime reports how much of the server's time a pair took, and how much of this process's.
 func serverTime(b *testing.B, server *redistest.Server) (report func()) {
 	b.Helper()
-	used := func() float64 {
+	used := func() (there, here float64) {
 		user, _ := strconv.ParseFloat(server.Info("used_cpu_user"), 64)
 		system, _ := strconv.ParseFloat(server.Info("used_cpu_sys"), 64)
-		return user + system
+		var own syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &own); err != nil {
+			b.Error(err)
+		}
+		return user + system, time.Duration(own.Utime.Nano() + own.Stime.Nano()).Seconds()
 	}
-	before := used()
-	return func() { b.ReportMetric((used()-before)*1e6/float64(b.N), "server-µs/op") }
+	there, here := used()
+	return func() {
+		thereAfter, hereAfter := used()
+		b.ReportMetric((thereAfter-there)*1e6/float64(b.N), "server-µs/op")
+		b.ReportMetric((hereAfter-here)*1e6/float64(b.N), "client-µs/op")
+	}
 }

@@ -183,7 +183,7 @@ func (s *Store) headBy(epoch string, by time.Time) []string {
 	args := make([]string, scriptArgs, 24)
 	args[0] = s.inTime(by)
 	args[1], args[2], args[3] = epoch, s.replica, s.publish
-	args[4] = strconv.FormatInt(s.opts.MarkTTL.Microseconds(), 10)
+	args[4] = strconv.FormatInt(int64((s.opts.MarkTTL+time.Millisecond-1)/time.Millisecond), 10)
 	return args
 }
 

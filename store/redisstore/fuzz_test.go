@@ -13,11 +13,12 @@ import (
 func FuzzRecord(f *testing.F) {
 	grant := core.Grant{Tenant: "tenant", Owner: core.Owner{Name: "owner", Incarnation: "one"}, Group: "group", Model: "model"}
 	id := key(numbered(1))
-	f.Add(id, "003 -fp "+string(appendLengths(nil, &grant))+" 1000 2000 1 2 replica 60000000 tenantownerone"+rest(grant.Decision, "group", "model"))
-	f.Add(id, "003 - - 0 0 0 1 2 1 0 r 6 ")
+	fixed := "0032" + strings.Repeat("0000000000001000", 3) + "keeper0123456789"
+	f.Add(id, fixed+" -fp 1 "+string(appendBody(nil, &grant)))
+	f.Add(id, fixed+" - 1 - 0 0 0 ")
 	f.Add("", "")
-	f.Add(id, "--- - - 9223372036854775807 9223372036854775807 2 1 2 1 0 r 6 "+strings.Repeat("x", 40))
-	f.Add(id, "000 - - 0 0 0 1 2 1 0 r 6 "+strings.Repeat("\xff", 40))
+	f.Add(id, fixed+" - 1 - 9223372036854775807 9223372036854775807 2 "+strings.Repeat("x", 40))
+	f.Add(id, fixed+" - 1 - 0 0 0 "+strings.Repeat("\xff", 40))
 	f.Fuzz(func(t *testing.T, id, text string) {
 		r, err := readRecord(id, text)
 		if err != nil {

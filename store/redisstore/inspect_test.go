@@ -170,8 +170,8 @@ func (i *inspection) leases() {
 			i.fault("lease %s: %v", id, err)
 			continue
 		}
-		fields := strings.Fields(record)
-		place, flags, request, ends, keeper := strconv.FormatInt(readPlace(fields[0]), 10), fields[1], fields[2], fields[7], fields[10]
+		fields := strings.Fields(record[recordFixed:])
+		place, flags, request, ends, keeper := strconv.FormatInt(r.place, 10), fields[0], fields[2], record[expiresAt:][:timeSize], r.keeper
 		i.use[place]++
 		if strings.Contains(flags, "p") {
 			i.probes[place]++

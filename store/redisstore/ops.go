@@ -11,12 +11,14 @@ import (
 const (
 	// opsMost bounds what travels in one call, and so for how long it holds the server.
 	opsMost = 64
-	// underWay is how many such calls are on their way at most. One runs while the next is written and the last one's
-	// answers are read; what is asked for meanwhile goes together.
-	underWay = 2
+	// underWay is how many such calls are on their way at most. A call costs the server as much as several operations do, so
+	// what is asked for while one is on its way goes together, unless it is as much as that one carries or has to wait for
+	// opsPatience, as where the server is far away.
+	underWay    = 4
+	opsPatience = 2 * time.Millisecond
 )
 
-// op is one take, or the events of one call, among others of the same instant. It is written while the caller waits, of
+// op is one take, or the events of one call, or a look at the loads, among others of the same instant. It is written while the caller waits, of
 // whose memory it keeps nothing.
 type op struct {
 	// parts is how many answers it has: events stay together and in order.
@@ -31,7 +33,11 @@ type op struct {
 	fates *coded
 	// lives are those of a take's lease and of the bindings of its session and its response.
 	lives [3]time.Duration
+	// until is the time on the namespace's clock after which a take is late.
+	until int64
 	take  bool
+	// away says that it is in a call; ops.mu guards it.
+	away bool
 	// loads says that the answer needs the loads, whatever it is.
 	loads bool
 	// done gets the answer, once; nobody may wait for it any more. Who sends it does nothing with the op after that.
@@ -52,7 +58,7 @@ func (o *op) add(text string) {
 func (o *op) begin(epoch string, parts int) {
 	o.parts, o.epoch = parts, epoch
 	o.text, o.ends, o.args = o.text[:0], o.ends[:0], o.args[:0]
-	o.fates, o.take, o.loads = nil, false, false
+	o.fates, o.take, o.away, o.loads = nil, false, false, false
 }
 
 // written makes the arguments of what was written.
@@ -86,14 +92,21 @@ type ops struct {
 	mu      sync.Mutex
 	waiting []*op
 	calls   int // under way
+	going   int // operations in them
 }
 
-func (o *ops) get(budget time.Duration) *op {
+// due tells that what waits is to go now, beside so many calls that are under way: beside one, when as much waits as that carries.
+func (o *ops) due(calls int) bool {
+	return len(o.waiting) > 0 && (calls == 0 || calls == 1 && len(o.waiting) >= o.going)
+}
+
+// get gives one whose timer runs.
+func (o *ops) get(patience time.Duration) *op {
 	if free, ok := o.free.Get().(*op); ok {
-		free.timer.Reset(budget)
+		free.timer.Reset(patience)
 		return free
 	}
-	return &op{done: make(chan answer, 1), timer: timer(budget)}
+	return &op{done: make(chan answer, 1), timer: timer(patience)}
 }
 
 func (o *ops) put(answered *op) {
@@ -104,19 +117,16 @@ func (o *ops) put(answered *op) {
 // do carries an operation of so many parts, at most opsMost, out together with those of other callers. build writes it.
 // It waits for the answers until ctx ends or the budget is used up; what was sent by then may still be carried out.
 func (s *Store) do(ctx context.Context, parts int, build func(t *table, o *op)) (a answer, err error) {
-	asked := s.ops.get(s.opts.Budget)
+	patience := min(opsPatience, s.opts.Budget)
+	asked, left := s.ops.get(patience), s.opts.Budget-patience
 	for range epochMost {
 		t := s.table.Load()
 		asked.begin(t.epoch, parts)
 		build(t, asked)
 		asked.written()
 		s.enqueue(asked)
-		select {
-		case a = <-asked.done:
-		case <-ctx.Done():
-			return a, ctx.Err()
-		case <-asked.timer.C:
-			return a, outage(ctx, context.DeadlineExceeded)
+		if a, err = s.await(ctx, asked, &left); err != nil {
+			return a, err
 		}
 		if !errors.Is(a.err, errEpoch) {
 			break
@@ -129,21 +139,61 @@ func (s *Store) do(ctx context.Context, parts int, build func(t *table, o *op)) 
 	return a, nil
 }
 
-// enqueue lets an operation wait for a call, and makes one unless enough are under way.
-func (s *Store) enqueue(asked *op) {
+// await waits for an answer until ctx ends or the budget is used up, of which so much is left when the timer fires.
+func (s *Store) await(ctx context.Context, asked *op, left *time.Duration) (answer, error) {
+	for {
+		select {
+		case a := <-asked.done:
+			return a, nil
+		case <-ctx.Done():
+			return answer{}, ctx.Err()
+		case <-asked.timer.C:
+			if *left <= 0 {
+				return answer{}, outage(ctx, context.DeadlineExceeded)
+			}
+			asked.timer.Reset(*left)
+			*left = 0
+			s.hurry(asked)
+		}
+	}
+}
+
+// hurry makes a call for what waits, unless an operation that has waited for long is in one.
+func (s *Store) hurry(asked *op) {
 	s.ops.mu.Lock()
 	defer s.ops.mu.Unlock()
-	s.ops.waiting = append(s.ops.waiting, asked)
-	if s.ops.calls < underWay && s.life.Err() == nil {
+	if !asked.away && s.ops.calls < underWay {
+		s.start()
+	}
+}
+
+// start makes a call, unless the store is being closed. ops.mu is held.
+func (s *Store) start() {
+	if s.life.Err() == nil {
 		s.ops.calls++
 		s.running.Go(s.send)
 	}
 }
 
+// enqueue lets an operation wait for a call, and makes one where that is due.
+func (s *Store) enqueue(asked *op) {
+	s.ops.mu.Lock()
+	defer s.ops.mu.Unlock()
+	s.ops.waiting = append(s.ops.waiting, asked)
+	if s.ops.due(s.ops.calls) {
+		s.start()
+	}
+}
+
 // next appends what goes in the next call to batch; nothing when nothing waits, and the caller's call is over then.
-func (o *ops) next(batch []*op) []*op {
+func (o *ops) next(batch []*op, carried int, hurried bool) []*op {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.going -= carried
+	if !hurried && !o.due(o.calls-1) {
+		o.calls--
+		return batch
+	}
 	n, parts := 0, 0
 	for n < len(o.waiting) && (n == 0 || parts+o.waiting[n].parts <= opsMost) {
 		parts += o.waiting[n].parts
@@ -153,6 +203,10 @@ func (o *ops) next(batch []*op) []*op {
 		o.calls--
 		return batch
 	}
+	o.going += n
+	for _, next := range o.waiting[:n] {
+		next.away = true
+	}
 	batch = append(batch, o.waiting[:n]...)
 	o.waiting = slices.Delete(o.waiting, 0, n)
 	return batch
@@ -161,9 +215,10 @@ func (o *ops) next(batch []*op) []*op {
 // send sends what waits until nothing does.
 func (s *Store) send() {
 	var b batch
-	for {
+	for first := true; ; first = false {
+		n := len(b.waiting)
 		b.reset()
-		if b.waiting = s.ops.next(b.waiting); len(b.waiting) == 0 {
+		if b.waiting = s.ops.next(b.waiting, n, first); len(b.waiting) == 0 {
 			return
 		}
 		s.sendBatch(&b)
@@ -185,19 +240,17 @@ func (b *batch) reset() {
 
 // write appends the arguments of a call that knows the places of an epoch.
 func (b *batch) write(epoch string, stale bool, args []string) []string {
-	n := 1
+	n := 8
 	for _, o := range b.waiting {
 		n += len(o.args)
 	}
-	args = slices.Grow(args, n+8)
-	wanted := len(args)
+	args = slices.Grow(args, n)
+	wants := len(args)
 	args = append(args, "")
-	if stale {
-		args[wanted] = "l"
-	}
 	b.sent = b.sent[:0]
 	var fates coded
 	var lives [3]time.Duration
+	until := int64(allMicros)
 	for _, o := range b.waiting {
 		if o.epoch != epoch {
 			continue
@@ -205,17 +258,19 @@ func (b *batch) write(epoch string, stale bool, args []string) []string {
 		b.sent = append(b.sent, o)
 		if o.fates != nil && (o.fates.known != fates.known || o.fates.others != fates.others) {
 			fates = *o.fates
-			args = append(args, "J", fates.known, fates.others)
+			args = append(args, "J"+fates.others+fates.known)
 		}
 		if o.take && o.lives != lives {
 			lives = o.lives
-			args = append(args, "G", life(lives[0]), life(lives[1]), life(lives[2]))
+			args = append(args, "G"+life(lives[0])+" "+life(lives[1])+" "+life(lives[2]))
+		}
+		if o.take {
+			until = min(until, o.until)
 		}
 		args = append(args, o.args...)
-		if o.loads {
-			args[wanted] = "l"
-		}
+		stale = stale || o.loads
 	}
+	args[wants] = string(appendMicros([]byte{letterIf(stale, 'l', '-')}, until))
 	return args
 }
 

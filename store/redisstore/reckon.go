@@ -85,13 +85,13 @@ func (r *reckoning) micro(at time.Time) string {
 	return strconv.FormatInt(n, 10)
 }
 
-// appendMicro writes it in 16 digits; later than any time when it is not known.
-func (r *reckoning) appendMicro(b []byte, at time.Time) []byte {
+// until gives it as what must not be exceeded; later than any time when it is not known.
+func (r *reckoning) until(at time.Time) int64 {
 	n, ok := r.micros(at)
 	if !ok || n <= 0 || n > allMicros {
 		n = allMicros
 	}
-	return appendMicros(b, n)
+	return n
 }
 
 // appendMicros writes a time in 16 digits.

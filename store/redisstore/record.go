@@ -70,38 +70,46 @@ type record struct {
 // layers are decide's by the number that scripts use.
 var layers = [...]decide.Layer{decide.LayerLoadBalance, decide.LayerResponse, decide.LayerSession}
 
-// recordFields is how many numbers and words begin a record.
-const recordFields = 12
+// Where what a record begins with is: place, layer, and granted, expires, life and the keeper, as wide as a time each.
+const (
+	timeSize     = 16
+	layerAt      = 3
+	grantedAt    = 4
+	expiresAt    = grantedAt + timeSize
+	keeperAt     = expiresAt + 2*timeSize
+	recordFixed  = keeperAt + timeSize
+	recordFields = 6 // that follow
+)
 
 // readRecord reads a record; the lease's account is not told by it.
 func readRecord(id, text string) (r record, err error) {
+	if len(text) <= recordFixed || text[recordFixed] != ' ' {
+		return r, errRecord
+	}
 	var fields [recordFields]string
-	rest := text
+	rest := text[recordFixed+1:]
 	for i := range fields {
 		var ok bool
 		if fields[i], rest, ok = strings.Cut(rest, " "); !ok {
 			return r, errRecord
 		}
 	}
-	number := func(field int) (n int64) {
-		n, wrong := strconv.ParseInt(fields[field], 10, 64)
+	number := func(field string) (n int64) {
+		n, wrong := strconv.ParseInt(field, 10, 64)
 		if wrong != nil {
 			err = errRecord
 		}
 		return n
 	}
-	if len(fields[0]) != 3 {
-		return r, errRecord
-	}
-	r.place = readPlace(fields[0])
-	layer := number(9)
-	tenant, owner, incarnation := int(number(3)), int(number(4)), int(number(5))
+	r.place = readPlace(text)
+	layer := int(text[layerAt]) - '0'
+	tenant, owner, incarnation := int(number(fields[3])), int(number(fields[4])), int(number(fields[5]))
 	l := &r.lease
-	l.GrantedAt, l.ExpiresAt = moment(number(6)), moment(number(7))
-	if err != nil || layer < 0 || int(layer) >= len(layers) || !fit(len(rest)-12, tenant, owner, incarnation) {
+	l.GrantedAt, l.ExpiresAt = moment(number(text[grantedAt:expiresAt])), moment(number(text[expiresAt:expiresAt+timeSize]))
+	if err != nil || layer < 0 || layer >= len(layers) || !fit(len(rest)-12, tenant, owner, incarnation) {
 		return r, errRecord
 	}
-	r.layer, r.keeper = layers[layer], fields[10]
+	r.layer, r.keeper = layers[layer], text[keeperAt:recordFixed]
 	if l.ID, err = idOf(id); err != nil {
 		return r, err
 	}

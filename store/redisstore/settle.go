@@ -2,7 +2,6 @@ package redisstore
 
 import (
 	"context"
-	"strconv"
 
 	"usher.internal/core"
 )
@@ -80,19 +79,16 @@ func writeEvent(o *op, e *core.Settlement) {
 		o.text, 'S', settleKinds[e.Kind], letterIf(e.Sample, 'm', '-'), letterIf(binds, 'b', '-'), letterIf(cools, 'c', '-'),
 		letterIf(byRequest, 'q', '-'),
 	)
-	if e.GrantedAt.IsZero() {
-		o.text = append(o.text, '0')
-	} else {
-		o.text = strconv.AppendInt(o.text, e.GrantedAt.UnixMicro(), 10)
-	}
-	o.end()
 	if byRequest {
 		o.text = appendRequestKey(o.text, e.Request)
 	} else {
-		o.text = appendKey(o.text, e.Lease)
+		granted := int64(0)
+		if !e.GrantedAt.IsZero() {
+			granted = min(max(e.GrantedAt.UnixMicro(), 0), allMicros)
+		}
+		o.text = append(appendMicros(appendKey(o.text, e.Lease), granted), e.Account...)
 	}
 	o.end()
-	o.add(e.Account)
 	if binds {
 		o.text = appendKey(o.text, e.Bind)
 		o.end()

@@ -29,23 +29,18 @@ func (s *Store) take(grant *core.Grant) take {
 // options are what a take's head says besides, or - if not.
 type options struct{ session, response, dry, spill, alone, loads byte }
 
-// begin writes what both kinds of take begin with: head, lease id, and the parts of the lease's record.
+// begin writes what both kinds of take begin with: head, and a part of the lease's record.
 func (t *take) begin(o *op, letter byte, says options) {
 	g := t.grant
-	o.take = true
-	b := t.reckoning.appendMicro(append(o.text, letter), t.bound)
+	o.take, o.until = true, t.reckoning.until(t.bound)
+	b := appendKey(appendMicros(append(o.text, letter), o.until), g.ID)
 	b = append(
 		b, letterIf(g.InLine, 'l', 'n'), letterIf(g.Request != core.RequestKey{}, 'q', '-'), letterIf(g.Tenant != "", 't', '-'),
 		letterIf(g.Owner.Name != "", 'o', '-'), says.session, says.response, says.dry, says.spill, says.alone, says.loads,
 	)
 	o.text = strconv.AppendInt(b, int64(max(g.TenantCap, 0)), 10)
 	o.end()
-	o.text = appendKey(o.text, g.ID)
-	o.end()
-	o.text = appendLengths(o.text, g)
-	o.end()
-	o.text = append(append(append(o.text, g.Tenant...), g.Owner.Name...), g.Owner.Incarnation...)
-	o.text = appendRest(o.text, g.Decision, g.Group, g.Model)
+	o.text = appendBody(o.text, g)
 	o.end()
 }
 
@@ -72,12 +67,14 @@ func letterIf(set bool, letter, other byte) byte {
 	return other
 }
 
-// appendLengths writes the part of a lease's record that has its request key and says how long its names are.
-func appendLengths(b []byte, g *core.Grant) []byte {
+// appendBody writes the part of a lease's record that its grant alone says: its request key, how long its names are, and they.
+func appendBody(b []byte, g *core.Grant) []byte {
 	b = append(appendRequestKey(b, g.Request), ' ')
 	b = append(strconv.AppendInt(b, int64(len(g.Tenant)), 10), ' ')
 	b = append(strconv.AppendInt(b, int64(len(g.Owner.Name)), 10), ' ')
-	return strconv.AppendInt(b, int64(len(g.Owner.Incarnation)), 10)
+	b = append(strconv.AppendInt(b, int64(len(g.Owner.Incarnation)), 10), ' ')
+	b = append(append(append(b, g.Tenant...), g.Owner.Name...), g.Owner.Incarnation...)
+	return appendRest(b, g.Decision, g.Group, g.Model)
 }
 
 // do carries the take out; its answer begins with a letter. One whose answer does not come leaves nothing behind.
@@ -211,6 +208,9 @@ func (s *Store) TakeBound(ctx context.Context, asked *core.BoundTake) (core.Boun
 	}
 	if s.cached(asked) {
 		return out, nil
+	}
+	if precedesNothing(asked) {
+		return out, s.look(ctx, asked)
 	}
 	t := s.take(&asked.Grant)
 	a, err := t.do(ctx, func(table *table, o *op) {

@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"context"
 	"math"
 	"sync/atomic"
 	"time"
@@ -47,11 +48,17 @@ func (r *recent) age(now time.Time) time.Duration {
 	return math.MaxInt64
 }
 
-// cached answers a take that nothing precedes by the loads that came last, if they are young enough.
-func (s *Store) cached(asked *core.BoundTake) bool {
+// precedesNothing tells that a take is there for the loads alone: there is no binding to take, nor anything that a newcomer may
+// have had before.
+func precedesNothing(asked *core.BoundTake) bool {
 	g := &asked.Grant
-	if s.opts.LoadView != Cached || asked.Response != (core.BindingKey{}) || asked.Session != (core.BindingKey{}) ||
-		g.Request != (core.RequestKey{}) || g.TenantCap > 0 || g.InLine || asked.DryRun {
+	return asked.Response == (core.BindingKey{}) && asked.Session == (core.BindingKey{}) && g.Request == (core.RequestKey{}) &&
+		g.TenantCap <= 0 && !g.InLine
+}
+
+// cached answers such a take by the loads that came last, if they are young enough.
+func (s *Store) cached(asked *core.BoundTake) bool {
+	if s.opts.LoadView != Cached || asked.DryRun || !precedesNothing(asked) {
 		return false
 	}
 	k := s.recent.kept.Load()
@@ -60,4 +67,13 @@ func (s *Store) cached(asked *core.BoundTake) bool {
 	}
 	k.known.fill(k.loads, asked.Ordinals, asked.Loads)
 	return true
+}
+
+// look answers such a take by the loads of now. All who look at one instant are answered by one reading.
+func (s *Store) look(ctx context.Context, asked *core.BoundTake) error {
+	a, err := s.do(ctx, 0, func(_ *table, o *op) { o.loads = true })
+	if err == nil {
+		a.known.fill(a.loads, asked.Ordinals, asked.Loads)
+	}
+	return err
 }

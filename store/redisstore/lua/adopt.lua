@@ -33,7 +33,7 @@ for n = 6, #ARGV, 9 do
         status, taken = 'a', 1
         over = (a.limit ~= UNLISTED and a.limit > 0 and a.use >= a.limit) and 1 or 0
         local l = {
-          i = i, at = placed(i), granted = int(granted), expires = time(ends), handed = 1, flags = open and string.gsub(flags, 'x', '') or '-', layer = 0, keeper = replica, ttl = ttl,
+          i = i, at = placed(i), layer = '0', granted = time(granted), expires = time(ends), handed = 1, flags = open and string.gsub(flags, 'x', '') or '-', keeper = replica, ttl = ttl,
           request = '-', tenant = ARGV[n + 5], owner = ARGV[n + 6], incarnation = ARGV[n + 7], rest = ARGV[n + 8],
         }
         write(id, l)

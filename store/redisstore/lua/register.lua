@@ -38,7 +38,7 @@ for n = 10, #ARGV, 2 do
   if a.limit ~= limit then
     if a.limit ~= UNLISTED and a.limit > 0 and (limit == 0 or limit > a.limit) then freed[i] = 'f' end
     a.limit = limit
-    changed[i] = true
+    changed[i] = ALL
   end
   out[#out + 1] = i
 end
