@@ -57,27 +57,36 @@ func another(id core.LeaseID) core.LeaseID {
 	return id
 }
 
+// grant makes a take's for the island, or for the primary. The island is asked at once, and its caller still waits: what it
+// might spend on the store may have gone on the primary.
+func grant(asked, given *core.Grant, i *island) {
+	*asked = *given
+	if i != nil {
+		asked.ID, asked.NotAfter = another(given.ID), time.Time{}
+	}
+}
+
 // TakeBound takes the account that the response or the session is bound to.
 func (s *Store) TakeBound(ctx context.Context, take *core.BoundTake) (out core.BoundTaken, err error) {
 	asked := *take
 	err = s.on(ctx, func(store core.Store, i *island) (err error) {
-		asked.Grant.ID, asked.Judge = take.Grant.ID, take.Judge
-		if i != nil {
-			asked.Grant.ID = another(take.Grant.ID)
-		} else if shares := s.phase.Load().shares; shares != nil {
+		asked.Judge = take.Judge
+		grant(&asked.Grant, &take.Grant, i)
+		if shares := s.phase.Load().shares; i == nil && shares != nil {
 			asked.Judge = &sparing{judge: take.Judge, full: s.full(shares)}
 		}
 		out, err = store.TakeBound(ctx, &asked)
 		if err == nil && (out.Status != core.BoundTook || take.AlwaysLoads) {
 			s.told(i, take.Ordinals, take.Loads)
 		}
+		// Before a recovery can end the island, which it publishes by the ledger.
+		if err == nil && !take.DryRun && (out.Status == core.BoundTook || out.Status == core.BoundRepeated) {
+			s.ledger.note(out.Lease, take.Grant.Request)
+		}
 		return err
 	})
 	if err != nil || take.DryRun {
 		return out, err
-	}
-	if out.Status == core.BoundTook || out.Status == core.BoundRepeated {
-		s.ledger.note(out.Lease, take.Grant.Request)
 	}
 	if out.Status == core.BoundTook {
 		now := s.clock.Now()
@@ -96,23 +105,22 @@ func (s *Store) TakeFirst(ctx context.Context, take *core.FirstTake) (out core.F
 	asked := *take
 	var places []int
 	err = s.on(ctx, func(store core.Store, i *island) (err error) {
-		asked.Grant.ID, asked.Order, places = take.Grant.ID, take.Order, nil
-		if i != nil {
-			asked.Grant.ID = another(take.Grant.ID)
-		} else if shares := s.phase.Load().shares; shares != nil {
+		asked.Order, places = take.Order, nil
+		grant(&asked.Grant, &take.Grant, i)
+		if shares := s.phase.Load().shares; i == nil && shares != nil {
 			asked.Order, places = s.spare(take.Order, s.full(shares))
 		}
 		out, err = store.TakeFirst(ctx, &asked)
 		if err == nil && out.Status != core.FirstTook {
 			s.told(i, take.Ordinals, take.Loads)
 		}
+		if err == nil && (out.Status == core.FirstTook || out.Status == core.FirstRepeated) {
+			s.ledger.note(out.Lease, take.Grant.Request)
+		}
 		return err
 	})
 	if err != nil {
 		return out, err
-	}
-	if out.Status == core.FirstTook || out.Status == core.FirstRepeated {
-		s.ledger.note(out.Lease, take.Grant.Request)
 	}
 	if out.Status == core.FirstTook {
 		if places != nil {
@@ -127,30 +135,36 @@ func (s *Store) TakeFirst(ctx context.Context, take *core.FirstTake) (out core.F
 
 // Settle applies events in order.
 func (s *Store) Settle(ctx context.Context, events []core.Settlement, results []core.Settled) error {
-	var onIsland bool
-	err := s.on(ctx, func(store core.Store, i *island) error {
-		onIsland = i != nil
-		return store.Settle(ctx, events, results)
+	return s.on(ctx, func(store core.Store, i *island) error {
+		if err := store.Settle(ctx, events, results); err != nil {
+			return err
+		}
+		s.settledOn(i, events, results)
+		return nil
 	})
-	if err != nil {
-		return err
-	}
+}
+
+// settledOn takes down what was settled, on an island before a recovery can end it.
+func (s *Store) settledOn(i *island, events []core.Settlement, results []core.Settled) {
 	now := s.clock.Now()
 	for n := range min(len(events), len(results)) {
 		e := &events[n]
-		if onIsland {
-			s.pending.add(*e)
-		}
 		if results[n].Bound {
 			s.bindings.note(e.Bind, results[n].Account, e.BindTTL, now)
 		}
+		ended := false
 		switch e.Kind {
 		case core.SettleFinished, core.SettleUnused, core.SettleWithdrawn:
 			s.ledger.drop(e.Lease, e.Request)
+			ended = e.Kind != core.SettleWithdrawn
 		case core.SettleFirstToken, core.SettleSwitched:
 		}
+		if i != nil {
+			s.pending.add(*e)
+		} else if ended {
+			s.ends.add(*e, now)
+		}
 	}
-	return nil
 }
 
 // Renew gives leases a whole new lifetime.

@@ -3,7 +3,8 @@
 //	shared ──(a call fails)→ island ──(the store answers; what is held was published)→ joint ──(all had time to publish)→ shared
 //
 // Shared: every call goes to the primary store. Beside it a ledger knows what this replica looks after, and once a second
-// the loads of all accounts are kept as the last view.
+// the loads of all accounts are kept as the last view. The primary is asked in turn about what is looked after: what ended at another
+// replica is dropped, and what a failover lost is taken up again.
 //
 // Island: calls go to a memory store of this replica's own, which begins with the ledger's leases. Each account has as many slots
 // there as the mode says: under LocalShare, until the settle time, what this replica holds and its part of what was free in the last

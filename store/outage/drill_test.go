@@ -155,11 +155,17 @@ func (d *drill) takeAll(ordinal int) int {
 // finish gives the oldest slot of an account back, where it was taken.
 func (d *drill) finish(account string) {
 	d.Helper()
+	d.finishAt(d.by[d.held[account][0].ID], account)
+}
+
+// finishAt gives the oldest slot of an account back to a replica.
+func (d *drill) finishAt(s *Store, account string) {
+	d.Helper()
 	l := d.held[account][0]
 	d.held[account] = d.held[account][1:]
 	events := []core.Settlement{{Kind: core.SettleFinished, Lease: l.ID, Account: l.Account, GrantedAt: l.GrantedAt}}
 	results := make([]core.Settled, 1)
-	if err := d.by[l.ID].Settle(d.Context(), events, results); err != nil {
+	if err := s.Settle(d.Context(), events, results); err != nil {
 		d.Fatal(err)
 	}
 	if results[0].Status != core.EventApplied {

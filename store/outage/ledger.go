@@ -22,6 +22,8 @@ type ledger struct {
 type entry struct {
 	lease   core.Lease
 	request core.RequestKey
+	// since is when the lease was first seen by due, known when the primary was last known to have it.
+	since, known time.Time
 }
 
 func newLedger() *ledger {
@@ -40,7 +42,8 @@ func (l *ledger) note(lease core.Lease, request core.RequestKey) {
 	} else if request == (core.RequestKey{}) {
 		request = was.request
 	}
-	l.leases[lease.ID] = entry{lease, request}
+	was.lease, was.request = lease, request
+	l.leases[lease.ID] = was
 	if request != (core.RequestKey{}) {
 		l.byRequest[request] = lease.ID
 	}
@@ -96,6 +99,50 @@ func (l *ledger) living(now time.Time) []core.Lease {
 	return out
 }
 
+const (
+	// checkLatest bounds the pause between two looks at a lease: the longer it has lived, the longer that is.
+	checkLatest = 10 * time.Second
+)
+
+// due lists what the primary is to be asked about by now, where the pause is soonest at least; 0 is all. It forgets what has ended.
+func (l *ledger) due(now time.Time, soonest time.Duration) (due []core.Lease) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, e := range l.leases { // order-free: each is looked at by itself
+		switch {
+		case !e.lease.ExpiresAt.After(now):
+			l.dropLocked(id)
+		case e.since.IsZero():
+			e.since, e.known = now, now
+			l.leases[id] = e
+			if soonest == 0 {
+				due = append(due, e.lease)
+			}
+		case soonest == 0 || now.Sub(e.known) >= min(max(e.known.Sub(e.since), soonest), checkLatest):
+			due = append(due, e.lease)
+		}
+	}
+	slices.SortFunc(due, func(a, b core.Lease) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	return due
+}
+
+// lives takes down that the primary has a lease.
+func (l *ledger) lives(id core.LeaseID, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e, known := l.leases[id]; known {
+		e.known = now
+		l.leases[id] = e
+	}
+}
+
+// unheard gives for how long the primary was not known to have a lease.
+func (l *ledger) unheard(id core.LeaseID, now time.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return now.Sub(l.leases[id].known)
+}
+
 // holds counts what is held of an account.
 func (l *ledger) holds(account string) int {
 	l.mu.Lock()
@@ -134,6 +181,38 @@ func (s *settlements) delivered(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.list = slices.Delete(s.list, 0, min(n, len(s.list)))
+}
+
+const (
+	// endsFor is how far back at least the ends of leases are remembered: a failover may lose them.
+	endsFor = 10 * time.Second
+	// endsMost bounds each of the two generations of them.
+	endsMost = 1 << 15
+)
+
+// ends are what the primary heard last of the ends of leases.
+type ends struct {
+	// mu guards what follows.
+	mu         sync.Mutex
+	young, old []core.Settlement
+	since      time.Time // of the young
+}
+
+func (r *ends) add(e core.Settlement, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.young) >= endsMost || now.Sub(r.since) >= endsFor {
+		clear(r.old)
+		r.young, r.old, r.since = r.old[:0], r.young, now
+	}
+	r.young = append(r.young, e)
+}
+
+// all gives them in order.
+func (r *ends) all() []core.Settlement {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Concat(r.old, r.young)
 }
 
 // bindingsMost bounds each of the two generations of bindings that are remembered.

@@ -16,6 +16,9 @@ type mute struct{ *memstore.Store }
 func (*mute) Self() string      { return "a" }
 func (*mute) Members() []string { return []string{"a"} }
 func (*mute) Epoch() string     { return "1" }
+func (*mute) Sessions() uint64  { return 1 }
+
+func (*mute) StatusOf(context.Context, []core.LeaseID, []core.EventStatus) error { return nil }
 
 func (*mute) ShareStats(context.Context, []byte, time.Duration) ([][]byte, error) {
 	return nil, &core.Error{Kind: core.KindStoreUnavailable}

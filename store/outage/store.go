@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"usher.internal/core"
+	"usher.internal/store/memstore"
 	"usher.internal/store/secret"
 	"usher.internal/store/signal"
 )
@@ -47,6 +48,11 @@ type Primary interface {
 	Members() []string
 	// Epoch names the life of the store's memory that was met last. It does not block and is safe for concurrent use.
 	Epoch() string
+	// StatusOf tells of leases whether they live (EventApplied), ended (EventAlreadyReleased), or nothing is known of them (EventUnknown).
+	StatusOf(ctx context.Context, ids []core.LeaseID, statuses []core.EventStatus) error
+	// Sessions changes when another server may be the store: what was written last may be lost there. It does not block and is safe
+	// for concurrent use.
+	Sessions() uint64
 }
 
 // Options are what a store is built from.
@@ -63,7 +69,7 @@ type Options struct {
 	// Barrier is how long after an outage a replica that was a member and is not seen again may still come back with
 	// what it holds; 0 is DefaultBarrier.
 	Barrier time.Duration
-	// MarkTTL is the memory store's during an outage; 0 is its default.
+	// MarkTTL is the primary's, and the memory store's during an outage; 0 is the default of both.
 	MarkTTL time.Duration
 	// Replicas is how many there are when none was ever heard of; 0 is 1.
 	Replicas int
@@ -85,6 +91,7 @@ type Store struct {
 
 	ledger   *ledger
 	pending  settlements
+	ends     ends
 	bindings bindings
 	view     atomic.Pointer[view]
 
@@ -95,6 +102,7 @@ type Store struct {
 	key        []byte
 	members    []string // that were heard of last
 	epoch      string
+	sessions   uint64 // in which all was told
 
 	hub     *signal.Hub
 	kick    chan struct{} // holds one token when the watch is to look
@@ -134,14 +142,22 @@ func New(opts Options) *Store {
 	if opts.Barrier == 0 {
 		opts.Barrier = DefaultBarrier
 	}
+	if opts.MarkTTL == 0 {
+		opts.MarkTTL = memstore.DefaultMarkTTL
+	}
 	s := &Store{
 		primary: opts.Primary, opts: opts, clock: opts.Clock, logger: opts.Logger,
 		ledger: newLedger(), hub: signal.NewHub(), kick: make(chan struct{}, 1),
 	}
 	s.phase.Store(&phase{})
 	s.life, s.stop = context.WithCancel(context.Background())
+	// It is listened to from now on, or what changes meanwhile would not be heard.
+	if signals, err := opts.Primary.Signals(s.life); err != nil {
+		s.logger.Warn("the store gives no signals", "error", err)
+	} else {
+		s.running.Go(func() { s.forward(signals) })
+	}
 	s.running.Go(func() { s.watch(s.life) })
-	s.running.Go(func() { s.forward(s.life) })
 	return s
 }
 
@@ -190,13 +206,8 @@ func (s *Store) Secret(ctx context.Context) ([]byte, error) {
 // Signals delivers what changed until ctx ends or the store is closed.
 func (s *Store) Signals(ctx context.Context) (<-chan core.Signal, error) { return s.hub.Subscribe(ctx) }
 
-// forward passes the primary's signals on.
-func (s *Store) forward(ctx context.Context) {
-	signals, err := s.primary.Signals(ctx)
-	if err != nil {
-		s.logger.Warn("the store gives no signals", "error", err)
-		return
-	}
+// forward passes the primary's signals on, which end with the store.
+func (s *Store) forward(signals <-chan core.Signal) {
 	for signal := range signals {
 		s.hub.Publish(signal)
 	}

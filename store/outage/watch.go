@@ -3,6 +3,7 @@ package outage
 import (
 	"context"
 	"slices"
+	"time"
 
 	"usher.internal/core"
 	"usher.internal/core/decide"
@@ -50,7 +51,10 @@ func (s *Store) watch(ctx context.Context) {
 				pause = viewEvery
 			}
 		default:
-			s.look(ctx, p)
+			if p.shares != nil {
+				pause = probeEvery // what was reported to others makes room
+			}
+			s.look(ctx, p, pause)
 		}
 		fired, stop := s.clock.After(pause)
 		select {
@@ -77,10 +81,10 @@ func (s *Store) settled(ctx context.Context, p *phase) {
 	}
 }
 
-// look keeps the last view, and finds out that the primary lost its memory, or that a joint phase is over.
-func (s *Store) look(ctx context.Context, p *phase) {
+// look keeps the last view, and finds out that the primary lost its memory, or that a joint phase is over. The next comes after pause.
+func (s *Store) look(ctx context.Context, p *phase, pause time.Duration) {
 	s.mu.Lock()
-	roster, epoch, registered := s.roster, s.epoch, s.registered
+	roster, epoch, sessions, registered := s.roster, s.epoch, s.sessions, s.registered
 	s.mu.Unlock()
 	if !registered {
 		return
@@ -96,12 +100,22 @@ func (s *Store) look(ctx context.Context, p *phase) {
 		}
 		return
 	}
-	now := s.primary.Epoch()
+	now, session := s.primary.Epoch(), s.primary.Sessions()
 	if epoch != "" && now != epoch {
-		if err := s.publish(ctx); err != nil {
+		if err := s.publish(ctx, true); err != nil {
 			return // the epoch stays what it was, so it is done at the next look
 		}
 		s.logger.Warn("the store lost its memory; what this replica holds was published again")
+	}
+	// A master that took over, or that went on from its files, may lack what was done last.
+	if session != sessions && epoch != "" {
+		if s.settle(ctx, s.ends.all()) != nil {
+			return
+		}
+		pause = 0
+	}
+	if s.verify(ctx, pause) != nil {
+		return
 	}
 	seen := &view{inUse: make(map[string]int, len(loads))}
 	for n := range loads {
@@ -110,7 +124,7 @@ func (s *Store) look(ctx context.Context, p *phase) {
 	s.view.Store(seen)
 	members := s.primary.Members()
 	s.mu.Lock()
-	s.epoch = now
+	s.epoch, s.sessions = now, session
 	if p.shares == nil && len(members) > 0 {
 		s.members = members
 	}
@@ -152,14 +166,15 @@ func (s *Store) recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	session := s.primary.Sessions()
 	// Most of it before the calls have to wait.
-	if err := s.publish(ctx); err != nil {
+	if err := s.publish(ctx, true); err != nil {
 		return err
 	}
 	s.switching.Lock()
 	defer s.switching.Unlock()
 	p := s.phase.Load()
-	if err := s.publish(ctx); err != nil {
+	if err := s.publish(ctx, false); err != nil {
 		return err
 	}
 	now := s.clock.Now()
@@ -168,7 +183,7 @@ func (s *Store) recover(ctx context.Context) error {
 		next.shares = p.island.own()
 	}
 	s.mu.Lock()
-	s.key, s.registered, s.epoch = key, true, s.primary.Epoch()
+	s.key, s.registered, s.epoch, s.sessions = key, true, s.primary.Epoch(), session
 	s.mu.Unlock()
 	s.phase.Store(next)
 	if p.island != nil {
@@ -181,29 +196,86 @@ func (s *Store) recover(ctx context.Context) error {
 	return nil
 }
 
-// publish tells the primary what was reported meanwhile, what this replica holds, and which accounts are to be left alone.
-func (s *Store) publish(ctx context.Context) error {
+// verify asks the primary about what this replica looks after, where the last answer is older than soonest at least: what was reported to another is
+// looked after no more, and what a failover lost is taken up again.
+func (s *Store) verify(ctx context.Context, soonest time.Duration) error {
+	due := s.ledger.due(s.clock.Now(), soonest)
+	for part := range slices.Chunk(due, chunk) {
+		ids, statuses := make([]core.LeaseID, len(part)), make([]core.EventStatus, len(part))
+		for n := range part {
+			ids[n] = part[n].ID
+		}
+		if err := s.primary.StatusOf(ctx, ids, statuses); err != nil {
+			return err
+		}
+		now := s.clock.Now()
+		lost := part[:0]
+		for n, id := range ids {
+			switch {
+			case statuses[n] == core.EventApplied:
+				s.ledger.lives(id, now)
+			case statuses[n] == core.EventUnknown && s.ledger.unheard(id, now) < s.opts.MarkTTL/2:
+				lost = append(lost, part[n]) // if it had ended since, its mark would stand
+			default:
+				s.ledger.drop(id, core.RequestKey{})
+			}
+		}
+		if err := s.adopt(ctx, lost); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// adopt has the primary take leases up again; those that ended are looked after no more.
+func (s *Store) adopt(ctx context.Context, leases []core.Lease) error {
+	for part := range slices.Chunk(adoptions(leases, s.clock.Now()), chunk) {
+		results := make([]core.Adopted, len(part))
+		if err := s.primary.Adopt(ctx, part, results); err != nil {
+			return err
+		}
+		now := s.clock.Now()
+		for n := range results {
+			if results[n].Status == core.EventApplied {
+				s.ledger.lives(part[n].Lease.ID, now)
+			} else {
+				s.ledger.drop(part[n].Lease.ID, core.RequestKey{})
+			}
+		}
+	}
+	return nil
+}
+
+// settle tells the primary again what it was told, or might have been.
+func (s *Store) settle(ctx context.Context, events []core.Settlement) error {
+	for part := range slices.Chunk(events, chunk) {
+		if err := s.primary.Settle(ctx, part, make([]core.Settled, len(part))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// publish tells the primary what was reported meanwhile, what this replica holds, and which accounts are to be left alone; again
+// says that what it was told before the outage may be lost.
+func (s *Store) publish(ctx context.Context, again bool) error {
+	if again {
+		if err := s.settle(ctx, s.ends.all()); err != nil {
+			return err
+		}
+	}
 	for {
 		events := s.pending.first(chunk)
 		if len(events) == 0 {
 			break
 		}
-		if err := s.primary.Settle(ctx, events, make([]core.Settled, len(events))); err != nil {
+		if err := s.settle(ctx, events); err != nil {
 			return err
 		}
 		s.pending.delivered(len(events))
 	}
-	now := s.clock.Now()
-	for part := range slices.Chunk(adoptions(s.ledger.living(now), now), chunk) {
-		results := make([]core.Adopted, len(part))
-		if err := s.primary.Adopt(ctx, part, results); err != nil {
-			return err
-		}
-		for n := range results {
-			if results[n].Status != core.EventApplied {
-				s.ledger.drop(part[n].Lease.ID, core.RequestKey{})
-			}
-		}
+	if err := s.adopt(ctx, s.ledger.living(s.clock.Now())); err != nil {
+		return err
 	}
 	i := s.phase.Load().island
 	if i == nil {

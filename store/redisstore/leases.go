@@ -144,6 +144,32 @@ func (s *Store) LeasesOf(ctx context.Context, name string) (leases []core.Lease,
 	}
 }
 
+// StatusOf tells of each lease whether it lives: EventApplied; EventAlreadyReleased when it ended, however it did;
+// EventUnknown when it neither lives nor left a mark that stands. Nothing changes by it. Errors: *core.Error of
+// KindStoreUnavailable, or the context's own.
+func (s *Store) StatusOf(ctx context.Context, ids []core.LeaseID, statuses []core.EventStatus) error {
+	return inSteps(min(len(ids), len(statuses)), func(from, to int) error {
+		r, err := s.call(ctx, s.scripts.statusOf, func(_ *table, args []string) []string {
+			for _, id := range ids[from:to] {
+				args = append(args, key(id))
+			}
+			return args
+		})
+		if err != nil {
+			return err
+		}
+		letters := r.text()
+		if len(letters) != to-from {
+			r.fail(errShort)
+			return r.failure(ctx)
+		}
+		for n := range letters {
+			statuses[from+n] = settled(r, letters[n:n+1])
+		}
+		return r.failure(ctx)
+	})
+}
+
 // list reads leases, each an id and a record.
 func (s *Store) list(ctx context.Context, r *reply) (leases []core.Lease, err error) {
 	for r.more() {

@@ -22,10 +22,17 @@ func (s *Store) Signals(ctx context.Context) (<-chan core.Signal, error) {
 // Reached is closed once the server was reached and its signals are heard.
 func (s *Store) Reached() <-chan struct{} { return s.listening }
 
+// Sessions changes whenever signals are heard again after the connection for them broke: by then another server may be the
+// master, which lacks what the last one did not pass on. It does not block.
+func (s *Store) Sessions() uint64 { return s.sessions.Load() }
+
 // listen passes on what the server publishes, until ctx ends.
 func (s *Store) listen(ctx context.Context) {
 	heard := sync.OnceFunc(func() { close(s.listening) })
-	hooked := rueidis.WithOnSubscriptionHook(ctx, func(rueidis.PubSubSubscription) { heard() })
+	hooked := rueidis.WithOnSubscriptionHook(ctx, func(rueidis.PubSubSubscription) {
+		s.sessions.Add(1)
+		heard()
+	})
 	for ctx.Err() == nil {
 		if client, err := s.conn.get(); err == nil {
 			// It returns when the connection breaks; what is published meanwhile is lost, which is why receivers look by themselves too.

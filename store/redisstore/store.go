@@ -87,6 +87,8 @@ type Store struct {
 
 	// listening is closed once signals were subscribed to.
 	listening chan struct{}
+	// sessions counts the subscriptions.
+	sessions atomic.Uint64
 
 	hub    *signal.Hub
 	ops    ops
