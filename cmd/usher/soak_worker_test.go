@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -16,6 +17,7 @@ import (
 const (
 	soakTTL         = time.Second
 	soakCallTimeout = 5 * time.Second
+	reportAgain     = 50 * time.Millisecond
 )
 
 // lease is what a client knows of a lease.
@@ -39,6 +41,8 @@ type worker struct {
 	wrong      []string
 	requests   int
 	took       []timing // of Selects in turn
+	// ttl is the life of leases taken in turn; their reports are sent until one is answered. 0 is soakTTL, and a report is sent once.
+	ttl time.Duration
 }
 
 // timing is when a call began, and how long it took.
@@ -154,9 +158,11 @@ func (w *worker) pick(list *[]lease) lease {
 	return l
 }
 
+func (w *worker) life() time.Duration { return cmp.Or(w.ttl, soakTTL) }
+
 // end says that from now on the lease may be over.
 func (w *worker) end(l lease) {
-	w.held = append(w.held, held{account: l.account, from: l.got, until: min(w.now(), l.asked+soakTTL)})
+	w.held = append(w.held, held{account: l.account, from: l.got, until: min(w.now(), l.asked+w.life())})
 	if len(w.dead) < 64 {
 		w.dead = append(w.dead, l)
 	} else {
@@ -168,14 +174,16 @@ func (w *worker) release(ctx context.Context) {
 	l := w.pick(&w.live)
 	w.end(l)
 	w.counts["release"]++
+	event := finished(l)
 	if w.random.IntN(4) == 0 {
-		w.report(ctx, &usherv1.ReportEvent{
+		event = &usherv1.ReportEvent{
 			Subject: &usherv1.ReportEvent_LeaseToken{LeaseToken: l.token},
 			Event:   &usherv1.ReportEvent_ReleasedUnused{ReleasedUnused: &usherv1.ReleasedUnused{}},
-		})
-		return
+		}
 	}
-	w.report(ctx, finished(l))
+	for w.report(ctx, event) == nil && w.ttl > 0 && ctx.Err() == nil {
+		pause(ctx, reportAgain)
+	}
 }
 
 func finished(l lease) *usherv1.ReportEvent {
