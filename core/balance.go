@@ -45,25 +45,20 @@ func (r *run) balance(ctx context.Context) (*Lease, error) {
 	r.rank()
 	r.decision.CandidateCount = r.workspace.CandidateCount()
 	if r.decision.CandidateCount == 0 {
-		if row, some := r.workspace.Probing(); some {
-			r.planOn(row, r.loads)
-		} else {
-			r.refuse(RefusedNoneEligible)
-		}
+		r.withoutCandidate()
 		return nil, nil
 	}
 	r.decision.TopK, r.decision.LoadSkew = r.workspace.TopK(), r.workspace.Skew()
 	if r.req.DryRun {
-		r.served()
 		return r.wouldTake(), nil
 	}
-	r.first.Grant, r.first.Session, r.first.SessionTTL = r.bound.Grant, r.bound.Session, r.bound.SessionTTL
-	if r.first.Substitute = r.escaping(); r.first.Substitute {
-		r.first.SessionTTL = r.world.policy.Escape.Length
-	}
+	r.first.Grant, r.first.Session = r.bound.Grant, r.bound.Session
 	r.first.Ordinals, r.first.Loads = r.view.Ordinals(), r.later
 	r.order(r.loads, true, 0)
 	for races := 1; races <= maxRaces; races++ {
+		if r.first.Substitute, r.first.SessionTTL = r.escaping() && !r.home, r.bound.SessionTTL; r.first.Substitute {
+			r.first.SessionTTL = r.world.policy.Escape.Length
+		}
 		taken, err := r.s.store.TakeFirst(ctx, &r.first)
 		if err != nil {
 			return nil, err
@@ -98,7 +93,7 @@ func (r *run) balance(ctx context.Context) (*Lease, error) {
 // seems to have room; later only who has room by loads that are of one instant.
 // others bounds how many of the others are listed; 0 is all.
 func (r *run) order(loads []decide.Load, first bool, others int) {
-	r.first.Order, r.rows = r.first.Order[:0], r.rows[:0]
+	r.first.Order, r.rows, r.home = r.first.Order[:0], r.rows[:0], false
 	free := false
 	for i := range r.drawn {
 		c := &r.drawn[i]
@@ -134,7 +129,7 @@ func (r *run) listLeft(loads []decide.Load) {
 	for i, ordinal := range r.view.Ordinals() {
 		if row := int32(i); ordinal == r.judge.leaves && r.hasRoom(loads, row) && !slices.Contains(r.kept, row) {
 			r.first.Order = append(r.first.Order, Choice{Ordinal: ordinal, Probe: r.workspace.NeedsProbe(row)})
-			r.rows = append(r.rows, row)
+			r.rows, r.home = append(r.rows, row), true
 		}
 	}
 }
@@ -150,6 +145,37 @@ func (r *run) passKept() {
 
 func (r *run) hasRoom(loads []decide.Load, row int32) bool { return r.workspace.HasRoom(loads, row) }
 
+// withoutCandidate answers where load balancing may send the request to nobody. The session's own account may serve it all the
+// same, when it drains; then that is waited for, and else an account whose probe is out.
+func (r *run) withoutCandidate() {
+	home := &r.decision.Session
+	switch row, some := r.workspace.Probing(); {
+	case home.Fate == BindingFull, home.Fate == BindingKept && home.Reason == decide.Probing:
+		account := r.world.account(home.Account)
+		r.plan(account, r.world.policy.FallbackWait, r.waitingFor(account))
+		r.answer.WaitPlan.Probing = home.Reason == decide.Probing
+	case some:
+		r.planOn(row, r.loads)
+	default:
+		r.refuse(RefusedNoneEligible)
+		if at, back := r.homeBack(); back {
+			r.answer.Refusal.backAt(at, r.started)
+		}
+	}
+}
+
+// homeBack gives when the session's own account may serve it again, if a deadline is all that keeps it from that.
+func (r *run) homeBack() (time.Time, bool) {
+	home := &r.decision.Session
+	account, known := r.world.set.Lookup(home.Account)
+	if !known || home.Fate != BindingKept || home.Until.IsZero() {
+		return time.Time{}, false
+	}
+	fitness := r.judge.session
+	fitness.HalfOpen = false // it comes back with a probe
+	return decide.NextEligible(account, r.s.colds.of(account.Ordinal), &fitness, r.started)
+}
+
 func (r *run) planFallback(loads []decide.Load) { r.planOn(r.drawn[0].Row, loads) }
 
 // planOn plans a wait for an account of the group.
@@ -164,6 +190,7 @@ func (r *run) wouldTake() *Lease {
 		r.planFallback(r.loads)
 		return nil
 	}
+	r.served()
 	return &Lease{Account: r.view.Account(int(r.rows[0])).ID}
 }
 
@@ -242,12 +269,18 @@ func (r *run) refuse(reason RefusalReason) {
 // to ask again.
 func (f *Refusal) count(in *decide.Input) {
 	counts, next := decide.CountReasons(in)
-	f.Exclusions = mostFirst(&counts)
+	f.Exclusions, f.NextEligibleAt = mostFirst(&counts), time.Time{}
 	if next == nil || f.Reason == RefusedTenantLimit {
 		return
 	}
-	f.NextEligibleAt = *next
-	if f.Reason == RefusedNoneEligible {
-		f.RetryAfter = max(next.Sub(in.Now), time.Millisecond)
+	if f.backAt(*next, in.Now); f.Reason != RefusedNoneEligible {
+		f.RetryAfter = 0 // others are full, and may be free before
+	}
+}
+
+// backAt says when an account may serve again, where none comes back before.
+func (f *Refusal) backAt(at, now time.Time) {
+	if f.NextEligibleAt.IsZero() || at.Before(f.NextEligibleAt) {
+		f.NextEligibleAt, f.RetryAfter = at, max(at.Sub(now), time.Millisecond)
 	}
 }

@@ -155,3 +155,50 @@ func manySlots(ids ...string) []pool.Account {
 	}
 	return out
 }
+
+// A session whose account does badly goes back there when nobody else has room: that is no substitute, and it is not kept as one.
+func TestNoAccountStandsInForItself(t *testing.T) {
+	accounts := manySlots("a", "b")
+	accounts[1].MaxConcurrency = 1
+	h := newHouse(t, accounts, recommended, under(func(p *decide.Policy) { p.TopK = 1 }))
+	conversation := core.Request{SessionHash: "s", Group: "g"}
+	h.release(h.on(conversation, "a"))
+	for range 20 {
+		h.reports(finished(h.on(core.Request{Group: "g"}, "a"), core.OutcomeAccountError), core.EventApplied)
+	}
+	busy := h.on(core.Request{Group: "g"}, "b")
+	for _, state := range []pool.State{pool.Active, pool.Draining} {
+		accounts[0].State = state
+		h.apply(accounts...)
+		a := h.ask(conversation)
+		if a.Selection == nil || a.Selection.Account.ID != "a" || a.Decision.Session.Fate != core.BindingHit || !a.Decision.SessionHit {
+			t.Fatalf("nobody else has room: %s", describe(a))
+		}
+	}
+	h.release(busy)
+	wantFate(t, h.ask(conversation), "b", core.BindingEscaped)
+}
+
+// What a probe that is out keeps from its account escapes, and comes home: it is away for less than any cooldown.
+func TestSessionsEscapeAProbeThatIsOut(t *testing.T) {
+	for _, full := range []bool{false, true} {
+		h := newHouse(t, manySlots("a", "b"), recommended, under(func(p *decide.Policy) { p.SessionSpill = full }))
+		asks := func(session string) core.Request { return core.Request{SessionHash: session, Group: "g"} }
+		h.release(h.on(asks("cooling"), "a"), h.on(asks("probing"), "a"))
+		h.reports(limited(h.on(core.Request{Group: "g"}, "a"), time.Minute, core.ScopeAccount), core.EventApplied)
+		wantFate(t, h.ask(asks("cooling")), "b", core.BindingEscaped)
+		h.clock.advance(time.Minute)
+		probe := h.on(core.Request{Group: "g"}, "a")
+		for _, session := range []string{"cooling", "probing", "probing"} {
+			a := h.ask(asks(session))
+			wantFate(t, a, "b", core.BindingEscaped)
+			if a.Decision.Session.Reason != decide.Probing {
+				t.Errorf("%s: %+v", session, a.Decision.Session)
+			}
+		}
+		h.reports(finished(probe, core.OutcomeSuccess), core.EventApplied)
+		for _, session := range []string{"cooling", "probing"} {
+			wantFate(t, h.ask(asks(session)), "a", core.BindingHit)
+		}
+	}
+}

@@ -33,6 +33,7 @@ type line struct {
 	// since; at 0 the tenant is parked in the queue.
 	capped    map[string]int
 	paces     map[class]*pace
+	grants    int // leases that waiters were given
 	load      [1]decide.Load
 	loads     []decide.Load // of one look
 	wanted    []int32       // those that a look asks about
@@ -65,6 +66,8 @@ type waiter struct {
 	// limit is how long it waits at most, and until then when that is over.
 	limit time.Duration
 	until time.Time
+	// estimate is what its place meant when its time was over.
+	estimate time.Duration
 	// done gets what ends the wait, once; whoever takes the waiter out of the queue sends it.
 	done chan served
 }
@@ -273,8 +276,11 @@ func (l *line) try(w *waiter, why WakeReason) bool {
 	w.run.inLine = true
 	lease, err := w.run.layers(ctx)
 	if err == nil && lease == nil && w.run.overCap() {
-		l.cap(w.run.req.Tenant)
-		return false
+		if w.run.slotHelps(w.until) {
+			l.cap(w.run.req.Tenant)
+			return false
+		}
+		w.run.refuse(RefusedNoneEligible)
 	}
 	w.keep()
 	if lease == nil && err == nil {
@@ -347,7 +353,9 @@ func (l *line) leave(w *waiter) bool {
 	if _, waits := l.all[w]; !waits {
 		return false
 	}
-	w.run.capped = l.queue.Parked(w.run.req.Tenant)
+	if w.run.capped = l.queue.Parked(w.run.req.Tenant); !w.run.capped {
+		w.estimate = l.estimate(w.class, w.run.line.JoinedAt)
+	}
 	l.out(w)
 	return true
 }

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 	"time"
@@ -80,9 +79,7 @@ func (l *line) unbindFrom(account int32, why WakeReason) {
 		}
 		return true
 	})
-	for _, w := range gone {
-		l.try(w, why)
-	}
+	l.askAnew(gone, why)
 }
 
 // unbindCooled does so for the accounts that reports taught something of, and tells whether there are any. mu is held.
@@ -128,27 +125,37 @@ func (l *line) dismiss(why WakeReason) {
 	if len(away) == 0 {
 		return
 	}
-	l.askAnew(why, func(w *waiter) bool {
+	l.askAnew(l.which(func(w *waiter) bool {
 		first, waits := away[w.class]
 		return waits && (first.IsZero() || !first.Before(w.until))
-	})
+	}), why)
 }
 
 // unbindAll asks all who wait for a bound account that may not serve any more. mu is held.
 func (l *line) unbindAll(why WakeReason) {
-	l.askAnew(why, func(w *waiter) bool { return w.class.bound != "" && !l.mayServeBound(w) })
+	l.askAnew(l.which(func(w *waiter) bool { return w.class.bound != "" && !l.mayServeBound(w) }), why)
 }
 
-// askAnew has some waiters look anew, whatever came free. mu is held.
-func (l *line) askAnew(why WakeReason, which func(*waiter) bool) {
-	var some []*waiter
-	for w := range l.all { // order-free: sorted below
-		if which(w) {
+// which gives some of those who wait, in no order. mu is held.
+func (l *line) which(are func(*waiter) bool) (some []*waiter) {
+	for w := range l.all { // order-free: whoever uses them sorts
+		if are(w) {
 			some = append(some, w)
 		}
 	}
-	slices.SortFunc(some, func(a, b *waiter) int { return bytes.Compare(a.id[:], b.id[:]) })
-	for _, w := range some {
-		l.try(w, why)
+	return some
+}
+
+// askAnew has some waiters look anew in fairness order, whatever came free. mu is held.
+func (l *line) askAnew(some []*waiter, why WakeReason) {
+	for served := l.grants - 1; len(some) > 0; some = some[1:] {
+		if served != l.grants { // a turn is over, and others come first
+			some = slices.DeleteFunc(some, func(w *waiter) bool { return !w.Waiting() })
+			slices.SortFunc(some, func(a, b *waiter) int { return l.queue.Compare(&a.Waiter, &b.Waiter) })
+			if served = l.grants; len(some) == 0 {
+				return
+			}
+		}
+		l.try(some[0], why)
 	}
 }

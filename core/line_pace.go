@@ -30,6 +30,7 @@ func (l *line) begins(key class) {
 
 // granted notes that a waiter of a class was served. mu is held.
 func (l *line) granted(key class) {
+	l.grants++
 	p, now := l.paces[key], l.s.clock.Now()
 	if p == nil {
 		return

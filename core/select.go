@@ -36,6 +36,8 @@ type run struct {
 	workspace decide.Workspace
 	input     decide.Input
 	ranked    bool
+	// home says that first.Order is the session's own account alone, which the session leaves only where others can serve.
+	home bool
 	// rows are those of first.Order; kept those that were found to be another replica's turn.
 	rows  []int32
 	kept  []int32

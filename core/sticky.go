@@ -161,7 +161,7 @@ func (j *judge) verdict(layer decide.Layer, found *Binding, took bool) StickyVer
 	v := j.found[layer]
 	v.Account = found.Account
 	switch {
-	case layer == decide.LayerSession && took && (j.escapes || found.Full):
+	case layer == decide.LayerSession && took && (found.Full || found.Fate != decide.Take):
 		v.Fate = BindingEscaped
 	case found.Full:
 		v.Fate = BindingFull
@@ -177,7 +177,9 @@ func (j *judge) verdict(layer decide.Layer, found *Binding, took bool) StickyVer
 
 // escaping tells that load balancing serves the session elsewhere and leaves it bound.
 func (r *run) escaping() bool {
-	return r.judge.escapes || r.bound.SpillSession && r.decision.Session.Fate == BindingFull
+	session, spills := &r.decision.Session, r.bound.SpillSession
+	probing := session.Fate == BindingKept && session.Reason == decide.Probing
+	return r.judge.escapes || spills && session.Fate == BindingFull || probing && (spills || r.world.policy.Escape.On())
 }
 
 // served settles what became of the session's binding once load balancing took.
@@ -185,6 +187,10 @@ func (r *run) served() {
 	session := &r.decision.Session
 	switch {
 	case session.Account == "":
+	case r.home:
+		r.hit(decide.LayerSession)
+		r.decision.CandidateCount, r.decision.TopK, r.decision.LoadSkew = 0, 0, 0
+		session.Fate, session.Reason, session.Until = BindingHit, decide.None, time.Time{}
 	case r.escaping():
 		session.Fate = BindingEscaped
 	case session.Fate == BindingDropped && r.world.policy.Escape.On():

@@ -58,22 +58,34 @@ func (r *run) mayWait(ctx context.Context) (s stay, may bool) {
 	case plan != nil:
 		s = stay{account: plan.Account.ID, limit: plan.Timeout, most: plan.MaxWaiting}
 	case refusal != nil && refusal.Reason == RefusedTenantLimit:
-		r.rank()
-		if _, probing := r.workspace.Probing(); r.workspace.CandidateCount() == 0 && !probing {
-			return stay{}, false // a slot of its tenant's would not help it
-		}
 		s.capped = true
 	case refusal != nil && refusal.Reason == RefusedOwnerUnavailable:
 		s.limit, s.most = policy.StickyWait.Timeout, policy.StickyWait.MaxWaiting
 	}
 	s.limit = min(s.limit, r.req.Wait, r.untilDeadline(ctx))
-	if refusal != nil && !s.capped {
-		if !refusal.endsBefore(r.started.Add(s.limit)) {
-			return stay{}, false
-		}
+	end := r.started.Add(s.limit)
+	switch {
+	case s.capped:
+		return s, r.slotHelps(end)
+	case refusal != nil && !refusal.endsBefore(end):
+		return stay{}, false
+	case refusal != nil:
 		s.account = r.target()
 	}
 	return s, true
+}
+
+// slotHelps tells whether a Select that its tenant's cap keeps from any account would be served before a time if the tenant had a slot.
+func (r *run) slotHelps(before time.Time) bool {
+	r.rank()
+	if _, probing := r.workspace.Probing(); probing || r.workspace.CandidateCount() > 0 {
+		return true
+	}
+	if conversation := r.asked.SessionHash != "" || r.asked.ResponseID != ""; conversation && len(r.world.draining) > 0 {
+		return true // its own account may be one of those; that was not looked up
+	}
+	_, next := decide.CountReasons(&r.input)
+	return next != nil && next.Before(before)
 }
 
 // endsBefore tells that time alone ends what a Select was refused for, before another time.
@@ -93,9 +105,11 @@ func (r *run) target() string {
 		return plan.Account.ID
 	case refusal.Reason == RefusedOwnerUnavailable:
 		return r.decision.Response.Account
-	default:
-		return r.backAt(refusal.NextEligibleAt)
 	}
+	if id := r.backAt(r.answer.Refusal.NextEligibleAt); id != "" {
+		return id
+	}
+	return r.decision.Session.Account
 }
 
 // untilDeadline gives the time until the caller's deadline, less the margin.
@@ -204,7 +218,7 @@ func (r *run) join(ctx context.Context) (*waiter, error) {
 		if joined.Status == JoinTenantFull {
 			limit = joins.TenantCap
 		}
-		r.refuseLine(joined.Status, limit, bound)
+		r.refuseLine(joined.Status, limit, bound, stay.capped)
 		return nil, nil
 	}
 	w.Value, l.all[w] = w, struct{}{}
@@ -270,7 +284,7 @@ func (r *run) again() {
 }
 
 // refuseLine says that the line does not take the Select. The line's mu is held.
-func (r *run) refuseLine(status JoinStatus, limit int, bound string) {
+func (r *run) refuseLine(status JoinStatus, limit int, bound string, capped bool) {
 	reason := RefusedQueueFull
 	if status == JoinTenantFull {
 		reason = RefusedTenantLimit
@@ -278,7 +292,9 @@ func (r *run) refuseLine(status JoinStatus, limit int, bound string) {
 	r.answer.WaitPlan = nil
 	r.refuse(reason)
 	r.answer.Refusal.Limit = limit
-	r.answer.Refusal.EstimatedWait = r.s.line.estimate(classFor(r.asked.Query(), r.req.Excluded, bound), limit)
+	if !capped {
+		r.answer.Refusal.EstimatedWait = r.s.line.estimate(classFor(r.asked.Query(), r.req.Excluded, bound), limit)
+	}
 	r.answer.Refusal.askAgain()
 }
 
@@ -298,12 +314,7 @@ func (r *run) refuseTimeout(w *waiter) {
 		fresh.Colds, fresh.Now = r.s.colds.gather(r.view.Ordinals(), &colds), r.s.clock.Now()
 		r.answer.Refusal.count(&fresh)
 	}
-	l := r.s.line
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !r.capped {
-		r.answer.Refusal.EstimatedWait = l.estimate(w.class, r.line.JoinedAt)
-	}
+	r.answer.Refusal.EstimatedWait = w.estimate
 	r.answer.Refusal.askAgain()
 }
 

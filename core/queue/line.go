@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"math"
 	"time"
 )
@@ -131,6 +132,19 @@ func (l *Line[K, T]) Place(w *Waiter[T]) int {
 	}
 	c := w.lane.class
 	return min(c.waiting, (w.lane.ahead(w)+1)*(len(c.heap)+c.parked))
+}
+
+// Compare is the fairness order of two that wait, as of now, whatever they wait for: negative when a comes first.
+func (l *Line[K, T]) Compare(a, b *Waiter[T]) int {
+	switch ta, tb := a.lane.tenant, b.lane.tenant; {
+	case ta != tb:
+		return cmp.Compare(ta.turn, tb.turn)
+	case a.before(b):
+		return -1
+	case b.before(a):
+		return 1
+	}
+	return 0
 }
 
 func (l *Line[K, T]) tick() uint64 {

@@ -295,6 +295,14 @@ func TestPlace(t *testing.T) {
 	if place := l.Place(&low); place != 6 {
 		t.Errorf("its last one's place is %d", place)
 	}
+	for _, pair := range [][2]*waiter{{&high, &b}, {&b, &low}, {&high, &low}} {
+		if l.Compare(pair[0], pair[1]) >= 0 || l.Compare(pair[1], pair[0]) <= 0 {
+			t.Errorf("%q does not come before %q", pair[0].Value, pair[1].Value)
+		}
+	}
+	if first, _ := l.Next(0); l.Compare(first, &high) >= 0 || l.Compare(first, first) != 0 {
+		t.Errorf("%q, which is next, does not come first", first.Value)
+	}
 	for range 3 {
 		w, _ := l.Next(0)
 		l.Grant(w)

@@ -195,18 +195,20 @@ func layerSentence(d *usherv1.Decision, a answer) string {
 		if planned && d.GetResponseBinding().GetFate() == usherv1.BindingFate_BINDING_FATE_KEPT {
 			return "No other account may continue it, so its probe is waited for."
 		}
-		return stickySentence("previous response", planned)
+		return stickySentence("previous response", a.outcome)
 	case usherv1.Layer_LAYER_SESSION_HASH:
 		if d.GetSessionBinding().GetFate() == usherv1.BindingFate_BINDING_FATE_ESCAPED {
 			return "It stood in before, so no other was looked for."
 		}
-		return stickySentence("session", planned)
+		return stickySentence("session", a.outcome)
 	case usherv1.Layer_LAYER_LOAD_BALANCE:
 		n := count(uint64(d.GetCandidateCount()), "candidate", "candidates")
 		skew := fmt.Sprintf("load skew %s points", digits(d.GetLoadSkew()))
 		switch {
 		case a.refusal == usherv1.RefusalReason_REFUSAL_REASON_TENANT_LIMIT:
 			return "Its tenant's limit came before any account."
+		case d.GetCandidateCount() == 0 && d.GetSessionBinding().GetFate() == usherv1.BindingFate_BINDING_FATE_FULL:
+			return "The session's own account is full, and no other may serve it."
 		case d.GetCandidateCount() == 0 && (planned || a.refusal == usherv1.RefusalReason_REFUSAL_REASON_WAIT_TIMEOUT ||
 			a.refusal == usherv1.RefusalReason_REFUSAL_REASON_QUEUE_FULL):
 			return "Load balancing found none but accounts whose one probe is out."
@@ -222,11 +224,15 @@ func layerSentence(d *usherv1.Decision, a answer) string {
 	}
 }
 
-func stickySentence(anchor string, planned bool) string {
-	if planned {
+func stickySentence(anchor string, outcome usherv1.DecisionOutcome) string {
+	switch outcome {
+	case usherv1.DecisionOutcome_DECISION_OUTCOME_WAIT_PLAN:
 		return "The account bound to the " + anchor + " is full, and the binding stands."
+	case usherv1.DecisionOutcome_DECISION_OUTCOME_REFUSED:
+		return "The account bound to the " + anchor + " took nothing in time, and the binding stands."
+	default:
+		return "The account bound to the " + anchor + " took it."
 	}
-	return "The account bound to the " + anchor + " took it."
 }
 
 // strayed tells what became of a binding whose account did not answer.

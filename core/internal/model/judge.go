@@ -38,7 +38,7 @@ var answers = [...]string{
 type Verdict struct {
 	Answer Answer
 	// Accounts are those that may be taken, or are full; with NoneEligible, those that are back first; with TenantFull,
-	// a blank one if any may serve it.
+	// a blank one if any may serve it, or comes back.
 	Accounts []string
 	// Fits are those with room that may serve it, also when its session takes it elsewhere.
 	Fits []string
@@ -76,17 +76,55 @@ func (m *Model) Judge(r *Request) Verdict {
 			return Verdict{Answer: BoundFull, Accounts: []string{id}}
 		case fits:
 			v.Escapes = true
+			if v.Answer == NoneEligible { // it drains: nobody else may send anything there
+				v.Answer, v.Accounts, v.Back = AllFull, []string{id}, 0
+			}
+		case !drops && v.Answer == NoneEligible:
+			m.comesHome(m.account(id), r, &v)
 		}
 	}
 	return v
 }
 
-// whenTenantFull says that it waits for its tenant and for no account, if any may serve it.
-func (m *Model) whenTenantFull(r *Request) (v Verdict) {
-	if m.balance(r, &v); v.Answer == NoneEligible {
-		return Verdict{Answer: TenantFull}
+// comesHome adds the session's own account to those that are back first, if it drains and its cooldown is all that keeps the
+// session from it.
+func (m *Model) comesHome(a *Account, r *Request, v *Verdict) {
+	at := m.CooledUntil(a.ID, "")
+	if a.State != Draining || !a.maps(r.Model) || slices.Contains(r.Excluded, a.ID) || at == 0 {
+		return
 	}
-	return Verdict{Answer: TenantFull, Accounts: []string{""}}
+	if v.Back == 0 || at < v.Back {
+		v.Back, v.Accounts = at, nil
+	}
+	if at == v.Back {
+		v.Accounts = append(v.Accounts, a.ID)
+	}
+}
+
+// whenTenantFull says that it waits for its tenant and for no account, if any may serve it, or comes back in time. Its
+// session may be bound to one that drains.
+func (m *Model) whenTenantFull(r *Request) (v Verdict) {
+	drains := slices.ContainsFunc(m.Accounts, func(a Account) bool { return a.State == Draining })
+	m.balance(r, &v)
+	switch {
+	case v.Answer != NoneEligible, r.Session != "" && drains:
+		return Verdict{Answer: TenantFull, Accounts: []string{""}}
+	case v.Back > 0:
+		return Verdict{Answer: TenantFull, Accounts: []string{""}, Back: v.Back}
+	}
+	return Verdict{Answer: TenantFull}
+}
+
+// Vain tells that no account may serve it before a time.
+func (v Verdict) Vain(before time.Duration) bool {
+	switch v.Answer {
+	case NoneEligible:
+		return v.Back == 0 || v.Back >= before
+	case TenantFull:
+		return len(v.Accounts) == 0 || v.Back >= before && v.Back > 0
+	default:
+		return false
+	}
 }
 
 func (a *Account) in(group string) bool { return group == "" || slices.Contains(a.Groups, group) }

@@ -16,8 +16,7 @@ func (w *Waiter) String() string {
 // MayWait tells how long a request that was judged so may stand in line, and how many may on one account; 0 when it may not.
 func (m *Model) MayWait(r *Request, v Verdict) (limit time.Duration, most int) {
 	switch {
-	case v.Answer == AllFull, v.Answer == TenantFull && len(v.Accounts) > 0,
-		v.Answer == NoneEligible && v.Back > 0 && v.Back-m.Now < min(m.FallbackWait, r.Wait):
+	case v.Answer == AllFull, (v.Answer == TenantFull || v.Answer == NoneEligible) && !v.Vain(m.Now+min(m.FallbackWait, r.Wait)):
 		return min(m.FallbackWait, r.Wait), m.FallbackMost
 	case v.Answer == BoundFull:
 		return min(m.StickyWait, r.Wait), m.StickyMost
@@ -89,7 +88,7 @@ func (m *Model) Leave(w *Waiter) {
 func (m *Model) Move(w *Waiter, account string) error {
 	v := m.Judge(&w.Request)
 	right := v.Answer == BoundFull && w.Bound != account ||
-		(v.Answer == AllFull || v.waits(w)) && (w.Bound != "" || w.Account == "")
+		(v.Answer == AllFull || v.Answer == NoneEligible && !v.Vain(w.Until)) && (w.Bound != "" || w.Account == "")
 	if !right || !slices.Contains(v.Accounts, account) {
 		return fmt.Errorf("moved to %s, and should be: %v", account, v)
 	}
@@ -116,17 +115,12 @@ func (m *Model) TimedOut(w *Waiter, tenant bool) error {
 	return nil
 }
 
-// waits tells that none may serve a waiter now, and that one comes back in its time.
-func (v Verdict) waits(w *Waiter) bool {
-	return v.Answer == NoneEligible && v.Back > 0 && v.Back < w.Until
-}
-
 // TurnedAway tells that a waiter was refused before its time was over: none may serve it in that.
 func (m *Model) TurnedAway(w *Waiter) error {
 	m.Leave(w)
 	v := m.Judge(&w.Request)
 	// Its tenant may have taken its last slot in the same step: that none may serve it holds all the same.
-	if v.Answer == NoneEligible && !v.waits(w) || v.Answer == TenantFull && len(v.Accounts) == 0 {
+	if v.Vain(w.Until) {
 		m.settleBinding(&w.Request, v)
 		return nil
 	}
@@ -208,7 +202,7 @@ func (m *Model) Quiet() error {
 			fault = "it could be answered"
 		case w.Bound != "" && (v.Answer == AllFull || v.Answer == NoneEligible || v.Answer == BoundFull && v.Accounts[0] != w.Bound):
 			fault = "its account may not serve it any more"
-		case v.Answer == NoneEligible && !v.waits(w):
+		case v.Vain(w.Until):
 			fault = "none may serve it in its time"
 		}
 		if fault != "" {

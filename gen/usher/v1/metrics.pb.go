@@ -1316,7 +1316,8 @@ type ExplainResponse struct {
 	Weights *Weights `protobuf:"bytes,2,opt,name=weights,proto3" json:"weights,omitempty"`
 	// The seed of the draw; 0 when nothing was drawn.
 	DrawSeed uint64 `protobuf:"varint,3,opt,name=draw_seed,json=drawSeed,proto3" json:"draw_seed,omitempty"`
-	// Accounts of the group that were not looked at: all but the bound one, after a sticky answer.
+	// Accounts of the group without a verdict: after a sticky answer all, since what was seen of the bound one is in the
+	// decision's bindings.
 	NotLookedAt   uint32 `protobuf:"varint,4,opt,name=not_looked_at,json=notLookedAt,proto3" json:"not_looked_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -910,8 +910,8 @@ type Refusal struct {
 	// The limit that was met; only with QUEUE_FULL and TENANT_LIMIT.
 	Limit uint32 `protobuf:"varint,7,opt,name=limit,proto3" json:"limit,omitempty"`
 	// An estimate of the wait that a place in line would have meant: the place, times the smoothed time from grant to grant
-	// among those whom the same accounts may serve, or the time since the last one where that is longer. Unset when
-	// nothing is known, and when the tenant's own slots are what was waited for.
+	// among those whom the same accounts may serve, or the time that the line has stood still where that is longer, so that
+	// before the first grant it is a lower bound. Unset when nothing is known, and when the tenant's own slots are what was waited for.
 	EstimatedWait *durationpb.Duration `protobuf:"bytes,8,opt,name=estimated_wait,json=estimatedWait,proto3" json:"estimated_wait,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
