@@ -74,41 +74,74 @@ func parallel(b *testing.B, pair func(caller int) error) {
 	})
 }
 
-func benchFloor(b *testing.B, address string, n int) {
-	c := open(b, Options{Server: single(address), Namespace: "floor"})
-	client, err := c.conn.get()
+// floorPair gives the floor's acquire and release of an account each of n.
+func floorPair(b *testing.B, address string, n int) (acquire, release func(caller int, id string) error) {
+	b.Helper()
+	client, err := open(b, Options{Server: single(address), Namespace: "floor"}).conn.get()
 	if err != nil {
 		b.Fatal(err)
 	}
-	acquire, release := rueidis.NewLuaScript(floorAcquire), rueidis.NewLuaScript(floorRelease)
+	first, last := rueidis.NewLuaScript(floorAcquire), rueidis.NewLuaScript(floorRelease)
+	keys := func(caller int) []string { return []string{"floor:{x}:" + strconv.Itoa(caller%n)} }
+	acquire = func(caller int, id string) error {
+		return first.Exec(context.Background(), client, keys(caller), []string{id, "1000"}).Error()
+	}
+	release = func(caller int, id string) error {
+		return last.Exec(context.Background(), client, keys(caller), []string{id}).Error()
+	}
+	return acquire, release
+}
+
+func benchFloor(b *testing.B, address string, n int) {
+	acquire, release := floorPair(b, address, n)
 	var ids atomic.Int64
 	parallel(b, func(caller int) error {
-		keys := []string{"floor:{x}:" + strconv.Itoa(caller%n)}
 		id := strconv.FormatInt(ids.Add(1), 10)
-		if err := acquire.Exec(context.Background(), client, keys, []string{id, "1000"}).Error(); err != nil {
+		if err := acquire(caller, id); err != nil {
 			return err
 		}
-		return release.Exec(context.Background(), client, keys, []string{id}).Error()
+		return release(caller, id)
 	})
 }
 
-func benchPair(b *testing.B, address, layer string, n int) {
-	s := scheduler(b, open(b, Options{Server: single(address), Namespace: layer + strconv.Itoa(n), Budget: 2 * time.Second, LoadView: viewOf[layer]}), n)
-	parallel(b, func(caller int) error {
-		req := core.Request{Group: "main"}
+// layered gives a scheduler over n accounts, and what a caller asks it for in a layer.
+func layered(b *testing.B, address, layer string, n int) (s *core.Scheduler, request func(caller int) *core.Request) {
+	b.Helper()
+	options := Options{Server: single(address), Namespace: layer + strconv.Itoa(n), Budget: 2 * time.Second, LoadView: viewOf[layer]}
+	return scheduler(b, open(b, options), n), func(caller int) *core.Request {
+		req := &core.Request{Group: "main"}
 		if layer == "session" {
 			req.SessionHash = "s" + strconv.Itoa(caller)
 		}
-		answer, err := s.Select(context.Background(), &req)
+		return req
+	}
+}
+
+func selected(s *core.Scheduler, req *core.Request) (token string, err error) {
+	answer, err := s.Select(context.Background(), req)
+	if err != nil {
+		return "", err
+	}
+	if answer.Selection == nil {
+		return "", fmt.Errorf("nothing selected: %+v", answer)
+	}
+	return answer.Selection.Token, nil
+}
+
+func finished(s *core.Scheduler, token string) error {
+	event := core.Event{Kind: core.EventFinished, Token: token, Outcome: core.OutcomeSuccess}
+	_, err := s.Report(context.Background(), []core.Event{event})
+	return err
+}
+
+func benchPair(b *testing.B, address, layer string, n int) {
+	s, request := layered(b, address, layer, n)
+	parallel(b, func(caller int) error {
+		token, err := selected(s, request(caller))
 		if err != nil {
 			return err
 		}
-		if answer.Selection == nil {
-			return fmt.Errorf("nothing selected: %+v", answer)
-		}
-		event := core.Event{Kind: core.EventFinished, Token: answer.Selection.Token, Outcome: core.OutcomeSuccess}
-		_, err = s.Report(context.Background(), []core.Event{event})
-		return err
+		return finished(s, token)
 	})
 }
 

@@ -12,9 +12,10 @@ const (
 	// opsMost bounds what travels in one call, and so for how long it holds the server.
 	opsMost = 64
 	// underWay is how many such calls are on their way at most. A call costs the server as much as several operations do, so
-	// what is asked for while one is on its way goes together, unless it is as much as that one carries or has to wait for
-	// opsPatience, as where the server is far away.
+	// what is asked for while one is on its way goes together, unless it is opsEnough and as much as that one carries, or has to
+	// wait for opsPatience, as where the server is far away.
 	underWay    = 4
+	opsEnough   = 16
 	opsPatience = 2 * time.Millisecond
 )
 
@@ -83,7 +84,7 @@ type answer struct {
 // errEpoch answers an operation whose places are of another epoch than the server's: it is to be written anew.
 var errEpoch = errors.New("the server's memory goes on changing")
 
-// ops collects what callers ask for at one instant. It never waits for more to come.
+// ops collects what callers ask for at one instant. It waits for more only while a call is on its way.
 type ops struct {
 	// free are those that were answered.
 	free sync.Pool
@@ -95,9 +96,9 @@ type ops struct {
 	going   int // operations in them
 }
 
-// due tells that what waits is to go now, beside so many calls that are under way: beside one, when as much waits as that carries.
+// due tells that what waits is to go now, beside so many calls that are under way: beside one, when enough waits.
 func (o *ops) due(calls int) bool {
-	return len(o.waiting) > 0 && (calls == 0 || calls == 1 && len(o.waiting) >= o.going)
+	return len(o.waiting) > 0 && (calls == 0 || calls == 1 && len(o.waiting) >= max(opsEnough, o.going))
 }
 
 // get gives one whose timer runs.

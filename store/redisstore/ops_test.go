@@ -5,13 +5,20 @@ import (
 	"testing"
 )
 
-// TestDue: a second call goes only with as much as the first carries, and a third not by itself.
+// TestDue: a second call goes only with enough, and as much as the first carries, and a third not by itself.
 func TestDue(t *testing.T) {
 	for _, row := range []struct {
 		calls, going, waiting int
 		due                   bool
 	}{
-		{0, 0, 0, false}, {0, 0, 1, true}, {1, 1, 0, false}, {1, 1, 1, true}, {1, 9, 8, false}, {1, 9, 9, true}, {2, 9, 64, false},
+		{0, 0, 0, false},
+		{0, 0, 1, true},
+		{1, 1, 0, false},
+		{1, 1, opsEnough - 1, false},
+		{1, 1, opsEnough, true},
+		{1, 32, 31, false},
+		{1, 32, 32, true},
+		{2, 9, 64, false},
 	} {
 		o := ops{calls: row.calls, going: row.going, waiting: slices.Repeat([]*op{{parts: 1}}, row.waiting)}
 		if got := o.due(row.calls); got != row.due {
