@@ -87,7 +87,7 @@ func replace(t *testing.T, path, text string) {
 	}
 }
 
-func parsed(t *testing.T, text string) *config.Config {
+func parsed(t testing.TB, text string) *config.Config {
 	t.Helper()
 	c, err := config.Parse("test.yaml", []byte(text))
 	if err != nil {
@@ -102,7 +102,7 @@ server: {listen: ["127.0.0.1:0"], drain_timeout: 300ms}
 `
 
 // started starts an usher that the test's end stops.
-func started(t *testing.T, opts Options) *App {
+func started(t testing.TB, opts Options) *App {
 	t.Helper()
 	a, err := New(t.Context(), opts)
 	if err != nil {
@@ -115,7 +115,7 @@ func started(t *testing.T, opts Options) *App {
 	return a
 }
 
-func stop(t *testing.T, a *App) {
+func stop(t testing.TB, a *App) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -124,7 +124,7 @@ func stop(t *testing.T, a *App) {
 	}
 }
 
-func dial(t *testing.T, address string) *grpc.ClientConn {
+func dial(t testing.TB, address string) *grpc.ClientConn {
 	t.Helper()
 	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
