@@ -2,6 +2,7 @@ package outage
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"usher.internal/core"
@@ -17,7 +18,16 @@ func unavailable(err error) bool {
 	return err != nil && core.KindOf(err) == core.KindStoreUnavailable
 }
 
-// on makes a call where the phase says. One that the primary does not answer begins an outage, and is made again on the island.
+// late makes a take's time, which was not over when it was asked for, the primary's failing.
+func late(ctx context.Context, began time.Time, given *core.Grant, err error) error {
+	if !errors.Is(err, context.DeadlineExceeded) || unavailable(err) || ctx.Err() != nil || !given.NotAfter.IsZero() && !began.Before(given.NotAfter) {
+		return err
+	}
+	return &core.Error{Kind: core.KindStoreUnavailable, Text: "the store took too long", Err: err}
+}
+
+// on makes a call where the phase says. One that the primary does not answer begins an outage, and is made again on the island; by
+// then that may be over, and another begin.
 func (s *Store) on(ctx context.Context, call func(store core.Store, i *island) error) error {
 	for range 2 {
 		if done, err := s.onIsland(call); done {
@@ -28,6 +38,9 @@ func (s *Store) on(ctx context.Context, call func(store core.Store, i *island) e
 			return err
 		}
 		s.fail(err)
+	}
+	if done, err := s.onIsland(call); done {
+		return err
 	}
 	return errClosed
 }
@@ -75,7 +88,9 @@ func (s *Store) TakeBound(ctx context.Context, take *core.BoundTake) (out core.B
 		if shares := s.phase.Load().shares; i == nil && shares != nil {
 			asked.Judge = &sparing{judge: take.Judge, full: s.full(shares)}
 		}
+		began := s.clock.Now()
 		out, err = store.TakeBound(ctx, &asked)
+		err = late(ctx, began, &take.Grant, err)
 		if err == nil && (out.Status != core.BoundTook || take.AlwaysLoads) {
 			s.told(i, take.Ordinals, take.Loads)
 		}
@@ -110,7 +125,9 @@ func (s *Store) TakeFirst(ctx context.Context, take *core.FirstTake) (out core.F
 		if shares := s.phase.Load().shares; i == nil && shares != nil {
 			asked.Order, places = s.spare(take.Order, s.full(shares))
 		}
+		began := s.clock.Now()
 		out, err = store.TakeFirst(ctx, &asked)
+		err = late(ctx, began, &take.Grant, err)
 		if err == nil && out.Status != core.FirstTook {
 			s.told(i, take.Ordinals, take.Loads)
 		}

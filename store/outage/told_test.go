@@ -3,6 +3,7 @@ package outage
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"testing"
 	"time"
 
@@ -113,6 +114,21 @@ func TestTimeIsUsedUp(t *testing.T) {
 	})
 	if err != nil || out.Status != core.FirstTook {
 		t.Errorf("took %+v, %v", out, err)
+	}
+}
+
+// TestAnsweredTooLate: that the server would not carry a take out any more is as if it had not answered; what was over before is not.
+func TestAnsweredTooLate(t *testing.T) {
+	d := newDrill(t, 1, Options{}, 4)
+	s := d.all[0]
+	d.seen()
+	take := &core.FirstTake{Grant: core.Grant{ID: core.LeaseID{9}, TTL: leaseTTL, NotAfter: d.clock.Now().Add(-time.Second)}, Order: []core.Choice{{}}}
+	if _, err := s.TakeFirst(t.Context(), take); !errors.Is(err, context.DeadlineExceeded) || s.Degraded() {
+		t.Errorf("a take that was over: %v, degraded %v", err, s.Degraded())
+	}
+	take.Grant.NotAfter = d.clock.Now().Add(time.Second)
+	if err := late(t.Context(), d.clock.Now(), &take.Grant, context.DeadlineExceeded); !unavailable(err) {
+		t.Errorf("a take that was in time: %v", err)
 	}
 }
 
