@@ -35,6 +35,8 @@ type drill struct {
 	trouble func(s *sharers, t *testing.T, spent <-chan struct{}) int
 	// ttl is the life of leases; 0 is soakTTL.
 	ttl time.Duration
+	// loyal says that most clients ask one usher always.
+	loyal bool
 }
 
 // lasting is longer than any soak: what nobody gave back would stay in use.
@@ -69,7 +71,7 @@ func TestSoakReplicas(t *testing.T) {
 		{name: "a master of a Cluster is killed", trouble: (*sharers).killKeeper, on: onCluster},
 	} {
 		t.Run(d.name, func(t *testing.T) {
-			d.step, d.ttl = (*worker).turn, lasting
+			d.step, d.ttl, d.loyal = (*worker).turn, lasting, true
 			s, workers := d.run(t)
 			judgeOutage(t, s, workers)
 		})
@@ -107,7 +109,7 @@ func (d drill) run(t *testing.T) (*sharers, []*worker) {
 	}
 	s := newSharers(t, d.on(t), replicaLimits, redisBudget)
 	s.since = time.Now()
-	workers := s.clients(t, d.ttl)
+	workers := s.clients(t, d.ttl, d.loyal)
 	var begun, done atomic.Int64
 	var calm atomic.Bool
 	var all sync.WaitGroup
@@ -138,12 +140,12 @@ func (d drill) run(t *testing.T) (*sharers, []*worker) {
 	return s, workers
 }
 
-// clients ask all ushers in turn, or, as most do, one and the same.
-func (s *sharers) clients(t *testing.T, ttl time.Duration) (workers []*worker) {
+// clients ask all ushers in turn, or, most of them if they are loyal, one and the same.
+func (s *sharers) clients(t *testing.T, ttl time.Duration, loyal bool) (workers []*worker) {
 	t.Helper()
 	for i := range replicaClients {
 		client := s.spread(t)
-		if i%4 > 0 {
+		if loyal && i%4 > 0 {
 			client.all = client.all[i%replicas:][:1]
 		}
 		workers = append(workers, &worker{

@@ -18,10 +18,17 @@ func unavailable(err error) bool {
 	return err != nil && core.KindOf(err) == core.KindStoreUnavailable
 }
 
-// late makes a take's time, which was not over when it was asked for, the primary's failing.
+// late makes it the primary's failing that a take's time passed there, unless it was over when it was asked for, or it is the caller's own
+// that passed, whose context may be a little behind.
 func late(ctx context.Context, began time.Time, given *core.Grant, err error) error {
-	if !errors.Is(err, context.DeadlineExceeded) || unavailable(err) || ctx.Err() != nil || !given.NotAfter.IsZero() && !began.Before(given.NotAfter) {
+	if !errors.Is(err, context.DeadlineExceeded) || unavailable(err) || ctx.Err() != nil {
 		return err
+	}
+	if !given.NotAfter.IsZero() {
+		deadline, own := ctx.Deadline()
+		if !began.Before(given.NotAfter) || own && !given.NotAfter.Before(deadline) {
+			return err
+		}
 	}
 	return &core.Error{Kind: core.KindStoreUnavailable, Text: "the store took too long", Err: err}
 }

@@ -130,6 +130,12 @@ func TestAnsweredTooLate(t *testing.T) {
 	if err := late(t.Context(), d.clock.Now(), &take.Grant, context.DeadlineExceeded); !unavailable(err) {
 		t.Errorf("a take that was in time: %v", err)
 	}
+	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(time.Hour))
+	defer cancel()
+	take.Grant.NotAfter, _ = ctx.Deadline()
+	if err := late(ctx, d.clock.Now(), &take.Grant, context.DeadlineExceeded); unavailable(err) {
+		t.Errorf("a take whose caller's own time passed: %v", err)
+	}
 }
 
 // slow is a primary that takes long to fail.
