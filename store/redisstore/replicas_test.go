@@ -135,7 +135,7 @@ func snapshotWaiting(tb testing.TB, s *core.Scheduler) int {
 }
 
 // until looks until it is so.
-func until(tb testing.TB, what string, is func() bool) {
+func until(tb storetest.TB, what string, is func() bool) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()

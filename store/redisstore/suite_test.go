@@ -38,6 +38,8 @@ func open(t storetest.TB, opts Options) *Store {
 		}
 	})
 	<-s.listening
+	// Its first heartbeat is behind it, so that none comes in between what a test does.
+	until(t, "the replica is heard of", func() bool { return s.steady.Load() != nil })
 	return s
 }
 
