@@ -31,6 +31,8 @@ type drill struct {
 	name string
 	on   func(*testing.T) *shared // nil is onSingle
 	step func(*worker, context.Context)
+	// limits are those of the accounts; nil is replicaLimits.
+	limits soakPool
 	// trouble is made in the midst of the work, which goes on until that is over and it is spent; nil is none. It gives how often.
 	trouble func(s *sharers, t *testing.T, spent <-chan struct{}) int
 	// ttl is the life of leases; 0 is soakTTL.
@@ -55,12 +57,12 @@ func TestSoakReplicas(t *testing.T) {
 	})
 	needed := []string{"selected", "full", "release", "duplicate", "cancel", "forget"}
 	t.Run("mixed", func(t *testing.T) {
-		_, workers := drill{step: (*worker).step}.run(t)
-		judge(t, workers, replicaLimits, needed...)
+		_, workers := drill{step: (*worker).step, limits: tightLimits}.run(t)
+		judge(t, workers, tightLimits, needed...)
 	})
 	t.Run("one after the other is killed", func(t *testing.T) {
-		_, workers := drill{step: (*worker).step, trouble: (*sharers).killSome}.run(t)
-		judge(t, workers, replicaLimits, needed...)
+		_, workers := drill{step: (*worker).step, limits: tightLimits, trouble: (*sharers).killSome}.run(t)
+		judge(t, workers, tightLimits, needed...)
 	})
 	// While Redis is away a limit can be passed, by as much as docs/operations.md says: it is shown, and must be over when all share again.
 	for _, d := range []drill{
@@ -107,7 +109,10 @@ func (d drill) run(t *testing.T) (*sharers, []*worker) {
 	if d.on == nil {
 		d.on = onSingle
 	}
-	s := newSharers(t, d.on(t), replicaLimits, redisBudget)
+	if d.limits == nil {
+		d.limits = replicaLimits
+	}
+	s := newSharers(t, d.on(t), d.limits, redisBudget)
 	s.since = time.Now()
 	workers := s.clients(t, d.ttl, d.loyal)
 	var begun, done atomic.Int64

@@ -23,8 +23,11 @@ const (
 	sharersLife = 3 * time.Second
 )
 
-// replicaLimits is a pool that the clients of several ushers fill.
-var replicaLimits = soakPool{"a": 10, "b": 10, "c": 10, "d": 10, "e": 10, "f": 10, "g": 10, "h": 10}
+// replicaLimits has a slot for each client of several ushers, tightLimits has not.
+var (
+	replicaLimits = soakPool{"a": 10, "b": 10, "c": 10, "d": 10, "e": 10, "f": 10, "g": 10, "h": 10}
+	tightLimits   = soakPool{"a": 4, "b": 4, "c": 4, "d": 4, "e": 4, "f": 4, "g": 4, "h": 4}
+)
 
 // shared is the Redis that several ushers share; one of single, sentinel and cluster is there.
 type shared struct {
