@@ -21,6 +21,7 @@ func (l *line) attend(ctx context.Context) {
 	if err != nil {
 		l.s.logger.Warn("the store gives no signals; waiters are woken by the slow look", "error", err)
 	}
+	cooled := false // since a slot came free last
 	a := attendant{line: l, stop: func() {}}
 	defer func() { a.stop() }()
 	for {
@@ -36,10 +37,13 @@ func (l *line) attend(ctx context.Context) {
 			}
 			switch signal.Kind {
 			case SignalFreed:
+				cooled = l.heed(ctx, cooled)
 				l.freed(WokenByRelease, signal.Account)
 			case SignalEnded:
+				cooled = l.heed(ctx, cooled)
 				l.freed(WokenByExpiry, signal.Account)
 			case SignalCooldown:
+				cooled = l.s.shared
 				select {
 				case l.s.toldColds <- struct{}{}:
 				default:
@@ -50,6 +54,15 @@ func (l *line) attend(ctx context.Context) {
 			a.due(ctx)
 		}
 	}
+}
+
+// heed takes in what other replicas were told keeps accounts away, if there is something: the slot that came free may be of one of
+// them. It gives what is left to be taken in.
+func (l *line) heed(ctx context.Context, cooled bool) bool {
+	if !cooled || !l.waits() {
+		return cooled
+	}
+	return l.s.learnColds(ctx) != nil
 }
 
 // attendant holds one timer, for whatever comes first.
@@ -103,12 +116,18 @@ func (a *attendant) due(ctx context.Context) {
 	a.stop()
 	a.fired, a.stop = nil, func() {}
 	now := a.s.clock.Now()
+	soon := a.soon.Load()
+	if soon != 0 && now.Before(a.s.started.Add(time.Duration(soon))) {
+		soon = 0
+	}
+	// A slot of which no signal told yet may have come free with what keeps its account away.
+	a.heed(ctx, soon != 0 && a.s.shared)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.sweepDue(ctx, now)
 	a.sweepAt = a.line.sweepAt
 	a.ring(now)
-	if soon := a.soon.Load(); soon != 0 && !now.Before(a.s.started.Add(time.Duration(soon))) {
+	if soon != 0 {
 		a.serveAll(WokenByRelease)
 		a.soon.Store(0)
 	}

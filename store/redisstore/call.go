@@ -136,7 +136,7 @@ func (s *Store) callOnce(
 			return nil, err
 		}
 		if r.now == 0 { // "epoch", and which
-			if err := s.registerAgain(ctx, t); err != nil {
+			if err := s.registerAgain(ctx, t, t.life()); err != nil {
 				return nil, err
 			}
 			continue

@@ -39,7 +39,7 @@ func (s *Store) beat(ctx context.Context) error {
 	})
 	if err == nil && r.number() == 0 && registered != "" {
 		// A failover may have lost what the last registration changed.
-		err = s.registerAgain(ctx, r.known)
+		err = s.registerAgain(ctx, r.known, "")
 	}
 	if err != nil {
 		s.steady.Store(nil)
@@ -171,4 +171,4 @@ func (s *Store) Members() []string {
 }
 
 // Epoch names the life of the server's memory that was met last.
-func (s *Store) Epoch() string { return s.table.Load().epoch }
+func (s *Store) Epoch() string { return s.table.Load().life() }

@@ -35,6 +35,14 @@ type table struct {
 	ordinals []int32
 }
 
+// life names the life of the server's memory; blank when no server was met.
+func (t *table) life() string {
+	if t.epoch == "" || t.epoch == noEpoch {
+		return ""
+	}
+	return t.epoch[:lifeSize]
+}
+
 // id gives the account of a place; blank when it is not known here.
 func (t *table) id(place int) string {
 	if place < 0 || place >= len(t.ids) {
@@ -117,7 +125,7 @@ func (s *Store) Register(ctx context.Context, roster *core.Roster) error {
 	}
 	bounded, cancel := s.bounded(ctx)
 	defer cancel()
-	if err := s.makeKnown(bounded, &kept); err != nil {
+	if err := s.makeKnown(bounded, &kept, ""); err != nil {
 		return outage(ctx, err)
 	}
 	s.roster = kept
@@ -147,24 +155,28 @@ func (s *Store) checkRoster(roster *core.Roster) error {
 	return nil
 }
 
-// registerAgain makes the accounts known to a server whose memory is another than the table's.
-func (s *Store) registerAgain(ctx context.Context, of *table) error {
+// registerAgain makes the accounts known to a server whose memory is another than the table's. A life of the memory that was told their limits is not
+// told them again; a blank one was not.
+func (s *Store) registerAgain(ctx context.Context, of *table, told string) error {
 	s.registering.Lock()
 	defer s.registering.Unlock()
 	if s.table.Load() != of {
 		return nil
 	}
-	return s.makeKnown(ctx, &s.roster)
+	return s.makeKnown(ctx, &s.roster, told)
 }
 
 // registerMost is how many accounts one call makes known.
 const registerMost = 256
 
 // makeKnown tells the server the roster, and keeps where the accounts are. registering is held.
-func (s *Store) makeKnown(ctx context.Context, roster *core.Roster) error {
+func (s *Store) makeKnown(ctx context.Context, roster *core.Roster, told string) error {
 	mark := drawName()
+	if last := s.registered.Load(); last != nil && told != "" {
+		mark = *last // heartbeats are to find out if what it stands for was lost
+	}
 	for range epochMost {
-		next, err := s.register(ctx, roster, mark)
+		next, err := s.register(ctx, roster, mark, told)
 		if err != nil {
 			return err
 		}
@@ -192,7 +204,7 @@ func (s *Store) makeKnown(ctx context.Context, roster *core.Roster) error {
 }
 
 // register tells the server the roster, in steps; nil when its memory changed between two.
-func (s *Store) register(ctx context.Context, roster *core.Roster, mark string) (*table, error) {
+func (s *Store) register(ctx context.Context, roster *core.Roster, mark, told string) (*table, error) {
 	next := &table{places: make([]int32, len(roster.Accounts))}
 	var ordinals []int32
 	for i := range next.places {
@@ -205,7 +217,7 @@ func (s *Store) register(ctx context.Context, roster *core.Roster, mark string) 
 		some := ordinals[:min(len(ordinals), registerMost)]
 		ordinals = ordinals[len(some):]
 		args := append(
-			s.head(drawName()+noEpoch[:8]), s.reckoning.micro(s.clock.Now()), life(s.opts.StoreLeaseTTL), mark, next.epoch,
+			s.head(drawName()+noEpoch[:8]), s.reckoning.micro(s.clock.Now()), life(s.opts.StoreLeaseTTL), mark, next.epoch, told,
 		)
 		for _, ordinal := range some {
 			entry := &roster.Accounts[ordinal]
@@ -253,7 +265,7 @@ func (s *Store) accountAt(ctx context.Context, t *table, place int64) (string, e
 	if err != nil {
 		return "", err
 	}
-	if r.known.epoch[:lifeSize] != t.epoch[:lifeSize] {
+	if r.known.life() != t.life() {
 		return "", outage(ctx, errChanging) // another has that place now
 	}
 	s.registering.Lock()

@@ -180,7 +180,7 @@ func why(d *usherv1.Decision, a answer, now time.Time) string {
 		said = append(said, "This request id had its lease before.")
 	}
 	if d.GetDegraded() {
-		said = append(said, "The store is out of reach: decided on this replica's share.")
+		said = append(said, "Decided on this replica's share: the store is out of reach, or was a moment ago.")
 	}
 	return joined(" ", said...)
 }

@@ -303,11 +303,12 @@ end
 -- done writes what changed and tells who waits.
 local function done()
   flush()
+  -- First what keeps accounts away: who is woken by a slot that came free with that must know.
+  for s, _ in pairs(signals) do call(ARGV[4], P .. 'wake', s) end
   if next(freed) and someoneWaits() then
     for i, how in pairs(freed) do
       call('HSET', P .. 'F', i, nowText)
       call(ARGV[4], P .. 'wake', how .. i)
     end
   end
-  for s, _ in pairs(signals) do call(ARGV[4], P .. 'wake', s) end
 end

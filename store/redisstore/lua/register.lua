@@ -4,7 +4,9 @@
 -- ARGV[6]  where the caller thinks the clock is, 0 when it does not know; a new memory goes on from there
 -- ARGV[7]  the life of the replica without a heartbeat, and ARGV[8] by what its heartbeats tell that this was not lost
 -- ARGV[9]  the epoch that must not have changed meanwhile, or ""
--- ARGV[10..] id and limit for each account, 0 is unlimited
+-- ARGV[10] the life of the memory that was told the limits before and is not told them again: another replica may have told
+--          others since. Or "", to tell them
+-- ARGV[11..] id and limit for each account, 0 is unlimited
 --
 -- Answers the time, the epoch, then the place of each account. Idempotent. What is in use is never reset.
 if ARGV[9] ~= '' and string.sub(loads, 1, EPOCH) ~= ARGV[9] then return { 'epoch', string.sub(loads, 1, EPOCH) } end
@@ -30,12 +32,13 @@ if loads == '' then
 end
 if not untimely then due(STEP) end
 call('ZADD', P .. 'r', int(now + tonumber(ARGV[7])), replica)
-call('HSET', P .. 'g', replica, ARGV[8])
+local told, known = string.sub(loads, 1, #ARGV[10]) == ARGV[10] and ARGV[10] ~= '', 0
+if told then known = call('HLEN', P .. 'A') else call('HSET', P .. 'g', replica, ARGV[8]) end
 local out = { int(now), '' }
-for n = 10, #ARGV, 2 do
+for n = 11, #ARGV, 2 do
   local i, limit = named(ARGV[n]), tonumber(ARGV[n + 1])
   local a = account(i)
-  if a.limit ~= limit then
+  if a.limit ~= limit and i >= known then
     if a.limit ~= UNLISTED and a.limit > 0 and (limit == 0 or limit > a.limit) then freed[i] = 'f' end
     a.limit = limit
     changed[i] = ALL
