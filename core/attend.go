@@ -117,17 +117,15 @@ func (a *attendant) due(ctx context.Context) {
 	a.fired, a.stop = nil, func() {}
 	now := a.s.clock.Now()
 	soon := a.soon.Load()
-	if soon != 0 && now.Before(a.s.started.Add(time.Duration(soon))) {
-		soon = 0
-	}
+	turnsOver := soon != 0 && !now.Before(a.s.started.Add(time.Duration(soon)))
 	// A slot of which no signal told yet may have come free with what keeps its account away.
-	a.heed(ctx, soon != 0 && a.s.shared)
+	a.heed(ctx, turnsOver)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.sweepDue(ctx, now)
 	a.sweepAt = a.line.sweepAt
 	a.ring(now)
-	if soon != 0 {
+	if turnsOver {
 		a.serveAll(WokenByRelease)
 		a.soon.Store(0)
 	}

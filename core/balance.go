@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"usher.internal/core/decide"
-	"usher.internal/core/pool"
 )
 
 // keptRaces is after how many attempts what has room by the loads and is not given is taken to be another replica's turn.
@@ -126,11 +125,10 @@ func (r *run) listLeft(loads []decide.Load) {
 	if r.judge.leaves == nobody || len(r.first.Order) > 0 {
 		return
 	}
-	for i, ordinal := range r.view.Ordinals() {
-		if row := int32(i); ordinal == r.judge.leaves && r.hasRoom(loads, row) && !slices.Contains(r.kept, row) {
-			r.first.Order = append(r.first.Order, Choice{Ordinal: ordinal, Probe: r.workspace.NeedsProbe(row)})
-			r.rows, r.home = append(r.rows, row), true
-		}
+	row := int32(slices.Index(r.view.Ordinals(), r.judge.leaves))
+	if row >= 0 && r.hasRoom(loads, row) && !slices.Contains(r.kept, row) {
+		r.first.Order = append(r.first.Order, Choice{Ordinal: r.judge.leaves, Probe: r.workspace.NeedsProbe(row)})
+		r.rows, r.home = append(r.rows, row), true
 	}
 }
 
@@ -151,9 +149,7 @@ func (r *run) withoutCandidate() {
 	home := &r.decision.Session
 	switch row, some := r.workspace.Probing(); {
 	case home.Fate == BindingFull, home.Fate == BindingKept && home.Reason == decide.Probing:
-		account := r.world.account(home.Account)
-		r.plan(account, r.world.policy.FallbackWait, r.waitingFor(account))
-		r.answer.WaitPlan.Probing = home.Reason == decide.Probing
+		r.planBound(home, r.world.policy.FallbackWait)
 	case some:
 		r.planOn(row, r.loads)
 	default:
@@ -194,13 +190,14 @@ func (r *run) wouldTake() *Lease {
 	return &Lease{Account: r.view.Account(int(r.rows[0])).ID}
 }
 
-func (r *run) waitingFor(a *pool.Account) int {
-	for i, ordinal := range r.view.Ordinals() {
-		if int(ordinal) == a.Ordinal {
-			return int(r.loads[i].Waiting)
-		}
+// planBound plans a wait for an account that a binding names, which is full or whose probe is out.
+func (r *run) planBound(bound *StickyVerdict, wait decide.Wait) {
+	account, waiting := r.world.account(bound.Account), 0
+	if row := slices.Index(r.view.Ordinals(), int32(account.Ordinal)); row >= 0 {
+		waiting = int(r.loads[row].Waiting)
 	}
-	return 0
+	r.plan(account, wait, waiting)
+	r.answer.WaitPlan.Probing = bound.Reason == decide.Probing
 }
 
 // alternates names the next choices after the chosen account: the drawn order, then rank order.
@@ -235,25 +232,26 @@ func (r *run) alternates(chosen string) []Alternate {
 func (r *run) planOwner() {
 	owner := &r.decision.Response
 	if owner.Reason == decide.Probing {
-		account := r.world.account(owner.Account)
-		r.plan(account, r.world.policy.StickyWait, r.waitingFor(account))
-		r.answer.WaitPlan.Probing = true
+		r.planBound(owner, r.world.policy.StickyWait)
 		return
 	}
 	r.decision.PreviousHit = false
-	r.answer.Refusal = &Refusal{Reason: RefusedOwnerUnavailable, NextEligibleAt: owner.Until}
+	r.answer.Refusal = &Refusal{Reason: RefusedOwnerUnavailable}
 	if !owner.Until.IsZero() {
-		r.answer.Refusal.RetryAfter = max(owner.Until.Sub(r.started), time.Millisecond)
+		r.answer.Refusal.backAt(owner.Until, r.started)
 	}
 }
 
 // refuse says that nothing can serve now, why, and when that may change.
-func (r *run) refuse(reason RefusalReason) {
+func (r *run) refuse(reason RefusalReason) { r.refusal(reason).count(&r.input) }
+
+// refusal is refuse without what there is to count.
+func (r *run) refusal(reason RefusalReason) *Refusal {
 	f := &Refusal{Reason: reason}
 	r.answer.Refusal = f
 	if r.view.Members() == 0 {
 		f.Reason = RefusedNoAccounts
-		return
+		return f
 	}
 	r.input.View, r.input.Request, r.input.Policy, r.input.Now = r.view, &r.asked, r.world.policy, r.started
 	if r.input.Loads = r.loads; !r.ranked {
@@ -262,19 +260,23 @@ func (r *run) refuse(reason RefusalReason) {
 	if reason == RefusedTenantLimit {
 		f.Limit, f.RetryAfter = r.world.policy.Tenant(r.req.Tenant).MaxLeases, fullRetry
 	}
-	f.count(&r.input)
+	return f
 }
 
-// count says whom what excludes, and when the first comes back. Where others are full or the tenant is, that is no hint when
-// to ask again.
+// count says whom what excludes, and when the first comes back. Where the tenant is full or others are, that is no hint when to
+// ask again.
 func (f *Refusal) count(in *decide.Input) {
-	counts, next := decide.CountReasons(in)
-	f.Exclusions, f.NextEligibleAt = mostFirst(&counts), time.Time{}
-	if next == nil || f.Reason == RefusedTenantLimit {
+	if f.Reason == RefusedNoAccounts {
 		return
 	}
-	if f.backAt(*next, in.Now); f.Reason != RefusedNoneEligible {
-		f.RetryAfter = 0 // others are full, and may be free before
+	counts, next := decide.CountReasons(in)
+	f.Exclusions = mostFirst(&counts)
+	switch {
+	case next == nil, f.Reason == RefusedTenantLimit:
+	case f.Reason == RefusedNoneEligible:
+		f.backAt(*next, in.Now)
+	default:
+		f.NextEligibleAt = *next
 	}
 }
 

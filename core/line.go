@@ -275,7 +275,8 @@ func (l *line) try(w *waiter, why WakeReason) bool {
 	w.run.again()
 	w.run.inLine = true
 	lease, err := w.run.layers(ctx)
-	if err == nil && lease == nil && w.run.overCap() {
+	nothing := err == nil && lease == nil
+	if nothing && w.run.overCap() {
 		if w.run.slotHelps(w.until) {
 			l.cap(w.run.req.Tenant)
 			return false
@@ -283,14 +284,14 @@ func (l *line) try(w *waiter, why WakeReason) bool {
 		w.run.refuse(RefusedNoneEligible)
 	}
 	w.keep()
-	if lease == nil && err == nil {
+	if nothing {
 		l.rebound(w.run, nil, why)
 	}
 	if err != nil && KindOf(err) == KindStoreUnavailable {
 		return false
 	}
-	refused := err == nil && lease == nil && w.inVain()
-	if err == nil && lease == nil && !refused {
+	refused := nothing && w.inVain()
+	if nothing && !refused {
 		l.stays(w)
 		return false
 	}

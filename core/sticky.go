@@ -1,6 +1,7 @@
 package core
 
 import (
+	"slices"
 	"time"
 
 	"usher.internal/core/decide"
@@ -140,12 +141,8 @@ func (j *judge) loosen(f *fitness, unwell func(*pool.Account) bool) (fate decide
 // unwell tells that the account does badly against its group.
 func (j *judge) unwell(a *pool.Account) bool {
 	j.gather()
-	for i, ordinal := range j.view.Ordinals() {
-		if int(ordinal) == a.Ordinal {
-			return decide.Escapes(j.group[i], j.group, j.world.policy)
-		}
-	}
-	return false
+	row := slices.Index(j.view.Ordinals(), int32(a.Ordinal))
+	return row >= 0 && decide.Escapes(j.group[row], j.group, j.world.policy)
 }
 
 func (j *judge) gather() {

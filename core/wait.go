@@ -306,16 +306,15 @@ func (r *run) refuseTimeout(w *waiter) {
 	if r.capped {
 		reason = RefusedTenantLimit
 	}
-	r.refuse(reason)
-	r.answer.Refusal.Place = r.line.JoinedAt
-	if r.answer.Refusal.Reason == RefusedWaitTimeout {
+	f, colds := r.refusal(reason), []*decide.Cold(nil)
+	fresh := r.input
+	if reason == RefusedWaitTimeout {
 		// Its last look is as old as its wait may be; the decision stays explained by that.
-		fresh, colds := r.input, []*decide.Cold(nil)
 		fresh.Colds, fresh.Now = r.s.colds.gather(r.view.Ordinals(), &colds), r.s.clock.Now()
-		r.answer.Refusal.count(&fresh)
 	}
-	r.answer.Refusal.EstimatedWait = w.estimate
-	r.answer.Refusal.askAgain()
+	f.count(&fresh)
+	f.Place, f.EstimatedWait = r.line.JoinedAt, w.estimate
+	f.askAgain()
 }
 
 // backAt finds the account that may serve first, at the time that the refusal named.

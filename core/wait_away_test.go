@@ -61,14 +61,7 @@ func refusedAs(t *testing.T, a *core.Answer, reason core.RefusalReason) *core.Re
 func TestNobodyWaitsInVain(t *testing.T) {
 	inBubble(t, oneSlot("a", "b"), func(w *waitingRoom) {
 		t := w.t
-		tokens := map[string]string{}
-		for range 2 {
-			answer, err := w.Select(context.Background(), &core.Request{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			tokens[answer.Selection.Account.ID] = answer.Selection.Token
-		}
+		tokens := w.takeTwo(core.Request{})
 		short, long := make(chan waited, 1), make(chan waited, 1)
 		w.stand(t.Context(), "", core.Request{Wait: 5 * time.Second}, short)
 		w.stand(t.Context(), "", core.Request{Wait: 25 * time.Second}, long)

@@ -184,14 +184,7 @@ func TestCappedTenantThenFull(t *testing.T) {
 		}
 		home := answer.Selection.Account.ID
 		w.release(answer.Selection.Token)
-		held := map[string]string{}
-		for range 2 {
-			answer, err := w.Select(t.Context(), &core.Request{Tenant: "u"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			held[answer.Selection.Account.ID] = answer.Selection.Token
-		}
+		held := w.takeTwo(core.Request{Tenant: "u"})
 		away := "a"
 		if home == away {
 			away = "b"

@@ -67,6 +67,20 @@ func (w *waitingRoom) take(req core.Request) string {
 	return answer.Selection.Token
 }
 
+// takeTwo takes two slots, and gives the tokens by account.
+func (w *waitingRoom) takeTwo(req core.Request) map[string]string {
+	w.t.Helper()
+	tokens := map[string]string{}
+	for range 2 {
+		answer, err := w.Select(context.Background(), &req)
+		if err != nil || answer.Selection == nil {
+			w.t.Fatalf("selected %+v, error %v", answer, err)
+		}
+		tokens[answer.Selection.Account.ID] = answer.Selection.Token
+	}
+	return tokens
+}
+
 func (w *waitingRoom) release(token string) {
 	w.t.Helper()
 	results, err := w.Report(context.Background(), []core.Event{{Kind: core.EventUnused, Token: token}})
@@ -104,14 +118,7 @@ func oneSlot(ids ...string) []pool.Account {
 func TestWaiterIsServedByWhicheverAccountFrees(t *testing.T) {
 	inBubble(t, oneSlot("a", "b"), func(w *waitingRoom) {
 		t := w.t
-		tokens := map[string]string{}
-		for range 2 {
-			answer, err := w.Select(context.Background(), &core.Request{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			tokens[answer.Selection.Account.ID] = answer.Selection.Token
-		}
+		tokens := w.takeTwo(core.Request{})
 		for _, id := range []string{"b", "a"} {
 			out := make(chan waited, 1)
 			w.stand(t.Context(), "", core.Request{Wait: time.Minute}, out)

@@ -16,14 +16,7 @@ func TestWaiterIsNotHandedWhatTheReportLimits(t *testing.T) {
 	for _, scope := range []core.LimitScope{core.ScopeAccount, core.ScopeModel} {
 		inBubble(t, oneSlot("a", "b"), func(w *waitingRoom) {
 			t := w.t
-			held := map[string]string{}
-			for range 2 {
-				answer, err := w.Select(context.Background(), &core.Request{Model: "m"})
-				if err != nil {
-					t.Fatal(err)
-				}
-				held[answer.Selection.Account.ID] = answer.Selection.Token
-			}
+			held := w.takeTwo(core.Request{Model: "m"})
 			out := make(chan waited, 1)
 			w.stand(t.Context(), "", core.Request{Model: "m", Wait: time.Minute}, out)
 			_, err := w.Report(context.Background(), []core.Event{{

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -18,21 +17,10 @@ type excess struct {
 
 // excesses gives them by account and time.
 func excesses(all []held, limits map[string]int) (out []excess) {
-	type edge struct {
-		at   time.Duration
-		step int
-	}
-	edges := make(map[string][]edge)
-	for _, h := range all {
-		if h.until > h.from {
-			edges[h.account] = append(edges[h.account], edge{h.from, 1}, edge{h.until, -1})
-		}
-	}
+	edges := edgesOf(all)
 	for _, account := range slices.Sorted(maps.Keys(edges)) {
-		list := edges[account]
-		slices.SortFunc(list, func(a, b edge) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.step, b.step)) })
 		now, open := 0, excess{}
-		for _, e := range list {
+		for _, e := range edges[account] {
 			now += e.step
 			above := now - limits[account]
 			switch {

@@ -19,22 +19,31 @@ type held struct {
 // holding is how many leases of an account were surely held, in all and at most at once.
 type holding struct{ leases, atOnce int }
 
-// mostHeld counts, for each account, how many were surely live at once.
-func mostHeld(all []held) map[string]holding {
-	type edge struct {
-		at   time.Duration
-		step int
-	}
+// edge is where the number of leases that are held changes.
+type edge struct {
+	at   time.Duration
+	step int
+}
+
+// edgesOf gives those of each account in order.
+func edgesOf(all []held) map[string][]edge {
 	edges := make(map[string][]edge)
 	for _, h := range all {
 		if h.until > h.from {
 			edges[h.account] = append(edges[h.account], edge{h.from, 1}, edge{h.until, -1})
 		}
 	}
-	most := make(map[string]holding)
-	for account, list := range edges {
+	for _, list := range edges {
 		// At the same instant one ends before another begins.
 		slices.SortFunc(list, func(a, b edge) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.step, b.step)) })
+	}
+	return edges
+}
+
+// mostHeld counts, for each account, how many were surely live at once.
+func mostHeld(all []held) map[string]holding {
+	most := make(map[string]holding)
+	for account, list := range edgesOf(all) {
 		now, peak := 0, 0
 		for _, e := range list {
 			now += e.step

@@ -157,17 +157,7 @@ func soakClients(t *testing.T, s *server, since time.Time) ([]*worker, []*cutter
 // judge says what was wrong; the mix must have had all that is needed.
 func judge(t *testing.T, workers []*worker, limits soakPool, needed ...string) {
 	t.Helper()
-	var all []held
-	counts := make(map[string]int)
-	for _, w := range workers {
-		all = append(all, w.held...)
-		for what, n := range w.counts {
-			counts[what] += n
-		}
-		for _, text := range w.wrong {
-			t.Errorf("client %d: %s", w.number, text)
-		}
-	}
+	counts, all := gather(t, workers)
 	for _, what := range slices.Sorted(maps.Keys(counts)) {
 		t.Logf("%-45s %d", what, counts[what])
 	}

@@ -99,10 +99,8 @@ func (l *ledger) living(now time.Time) []core.Lease {
 	return out
 }
 
-const (
-	// checkLatest bounds the pause between two looks at a lease: the longer it has lived, the longer that is.
-	checkLatest = 10 * time.Second
-)
+// checkLatest bounds the pause between two looks at a lease: the longer it has lived, the longer that is.
+const checkLatest = 10 * time.Second
 
 // due lists what the primary is to be asked about by now, where the pause is soonest at least; 0 is all. It forgets what has ended.
 func (l *ledger) due(now time.Time, soonest time.Duration) (due []core.Lease) {
