@@ -97,10 +97,10 @@ func (c *serveCmd) Run(ctx context.Context, std cli.IO) error {
 	}
 	a, err := app.New(ctx, opts)
 	if err != nil {
-		return err
+		return unlessTold(ctx, err)
 	}
 	if err := a.Start(ctx); err != nil {
-		return errors.Join(err, a.Stop(context.Background()))
+		return errors.Join(unlessTold(ctx, err), a.Stop(context.Background()))
 	}
 	reloadOn(hangups, a)
 	if c.Demo {
@@ -111,6 +111,14 @@ func (c *serveCmd) Run(ctx context.Context, std cli.IO) error {
 	case <-a.Done():
 	}
 	return a.Stop(context.Background())
+}
+
+// unlessTold gives why usher did not start; that it was told to end meanwhile is no fault.
+func unlessTold(ctx context.Context, err error) error {
+	if own := ctx.Err(); own != nil && errors.Is(err, own) {
+		return nil
+	}
+	return err
 }
 
 // keepDemo lets a demo on an address of its own go on where the last one stopped.

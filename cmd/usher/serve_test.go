@@ -129,6 +129,30 @@ func TestTermWithOpenStreams(t *testing.T) {
 	s.await(t, s.log, `"msg":"stopped"`, 1)
 }
 
+// TestTermBeforeItServes: Redis accepts and never answers, and the start is called off.
+func TestTermBeforeItServes(t *testing.T) {
+	for name, mode := range map[string]string{"one server": "single", "sentinel": "sentinel, master: m", "cluster": "cluster"} {
+		t.Run(name, func(t *testing.T) {
+			silent, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = silent.Close() }()
+			s := launch(t, nil, "--config", file(t, "accounts: [{id: a}]\nredis: {urls: ['redis://"+silent.Addr().String()+"'], mode: "+mode+"}"+freePort))
+			conn, err := silent.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = conn.Close() }()
+			s.signal(t, syscall.SIGTERM)
+			if code := s.exit(t); code != 0 {
+				text, _ := s.log.state()
+				t.Errorf("exit code %d\n%s", code, text)
+			}
+		})
+	}
+}
+
 func TestSecondSignalEndsAtOnce(t *testing.T) {
 	s := serve(t, "--config", file(t, "accounts: [{id: a}]"+freePort), "--drain-timeout", "1h")
 	if _, err := usherv1.NewSchedulerServiceClient(s.dial(t)).Select(t.Context(), &usherv1.SelectRequest{}); err != nil {

@@ -82,7 +82,7 @@ func (c *conn) run(ctx context.Context) {
 			return
 		case <-c.kick:
 		}
-		for !c.make() {
+		for !c.make(ctx) {
 			fired, stop := c.clock.After(redial)
 			select {
 			case <-ctx.Done():
@@ -97,8 +97,8 @@ func (c *conn) run(ctx context.Context) {
 	}
 }
 
-func (c *conn) make() bool {
-	client, err := dial(c.server)
+func (c *conn) make(ctx context.Context) bool {
+	client, err := dial(ctx, c.server)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -126,19 +126,23 @@ func (c *conn) close() {
 }
 
 // dial makes a client that never runs a command twice: a take that the client sends again by itself may be carried out
-// after its caller gave up.
-func dial(server *Server) (rueidis.Client, error) {
+// after its caller gave up. Its connections end with ctx.
+func dial(ctx context.Context, server *Server) (rueidis.Client, error) {
 	option := rueidis.ClientOption{
 		InitAddress: server.Addresses, Username: server.User, Password: server.Password, SelectDB: server.Database,
 		TLSConfig: server.TLS, ClientName: "usher", ClientSetInfo: rueidis.DisableClientSetInfo,
 		DisableCache: true, DisableRetry: true, AlwaysRESP2: true,
 		Dialer: net.Dialer{Timeout: dialTimeout, KeepAlive: time.Second}, ConnWriteTimeout: writeTimeout,
 	}
+	network := "tcp"
 	if path, ok := strings.CutPrefix(server.Addresses[0], "unix://"); ok {
-		option.InitAddress = []string{path}
-		option.DialCtxFn = func(ctx context.Context, path string, dialer *net.Dialer, _ *tls.Config) (net.Conn, error) {
-			return dialer.DialContext(ctx, "unix", path)
+		option.InitAddress, network = []string{path}, "unix"
+	}
+	option.DialCtxFn = func(asked context.Context, address string, dialer *net.Dialer, encrypt *tls.Config) (net.Conn, error) {
+		if network == "unix" {
+			encrypt = nil
 		}
+		return connect(ctx, asked, network, address, dialer, encrypt)
 	}
 	switch {
 	case server.Master != "":
@@ -153,4 +157,32 @@ func dial(server *Server) (rueidis.Client, error) {
 		client.Close()
 	}
 	return client, err
+}
+
+// link is a connection that ends with the store, so that nobody who closes that waits for a server that does not answer.
+type link struct {
+	net.Conn
+	closed func() bool // lets the store forget it
+}
+
+// Close ends the connection.
+func (l *link) Close() error {
+	l.closed()
+	return l.Conn.Close()
+}
+
+// connect makes a connection that ends with life, for one who waits for it as long as asked.
+func connect(life, asked context.Context, network, address string, dialer *net.Dialer, encrypt *tls.Config) (net.Conn, error) {
+	asked, cancel := context.WithCancel(asked)
+	defer cancel()
+	defer context.AfterFunc(life, cancel)()
+	dial := dialer.DialContext
+	if encrypt != nil {
+		dial = (&tls.Dialer{NetDialer: dialer, Config: encrypt}).DialContext
+	}
+	conn, err := dial(asked, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return &link{Conn: conn, closed: context.AfterFunc(life, func() { _ = conn.Close() })}, nil
 }

@@ -86,6 +86,7 @@ type App struct {
 }
 
 // New reads the configuration and builds an usher that does not listen yet. Stop must be called, also without Start.
+// When ctx ends before that is done, the error is ctx's own.
 func New(ctx context.Context, opts Options) (*App, error) {
 	a := &App{opts: opts, clock: opts.Clock, served: make(chan struct{}), stopped: make(chan struct{})}
 	if a.clock == nil {
@@ -102,9 +103,25 @@ func New(ctx context.Context, opts Options) (*App, error) {
 	}
 	a.log, a.level = newLogger(a.opts.Log, opts.Terminal, a.config.Server.Log)
 	if err := a.build(ctx); err != nil {
-		return nil, errors.Join(err, a.teardown.run(ctx))
+		return nil, a.unbuild(ctx, err)
 	}
 	return a, nil
+}
+
+// unbuild ends what was begun, and gives why there is no usher.
+func (a *App) unbuild(ctx context.Context, why error) error {
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), cutoff)
+	defer cancel()
+	fault := a.teardown.run(bounded)
+	own := ctx.Err()
+	if own == nil || !errors.Is(why, own) {
+		return errors.Join(why, fault)
+	}
+	if fault != nil {
+		return fault
+	}
+	a.log.Info("stopped before it served")
+	return own
 }
 
 // read loads the configuration of the start.

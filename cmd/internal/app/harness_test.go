@@ -17,9 +17,13 @@ import (
 	usherv1 "usher.internal/gen/usher/v1"
 )
 
-// The client of a Cluster closes connections that it needs no more 5 s after it learned of that, even when it is closed itself.
+// The client of a Cluster closes connections that it needs no more 5 s after it learned of that, and looks for nodes anew up to
+// 1 s after it lost one, even when it is closed itself.
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"))
+	goleak.VerifyTestMain(
+		m, goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"),
+		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).DelayDo.func1"),
+	)
 }
 
 // patience bounds what a test waits for; nothing is measured with it.

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -113,6 +114,19 @@ func (s *tellTale) ShareStats(_ context.Context, own []byte, _ time.Duration) ([
 		}
 	}
 	return nil, nil
+}
+
+// TestStopsBeforeItServes: a start that waits for Redis leaves nothing behind when it is called off.
+func TestStopsBeforeItServes(t *testing.T) {
+	for name, more := range map[string]string{"one server": "", "sentinel": ", mode: sentinel, master: m", "cluster": ", mode: cluster"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		book := newLogBook()
+		_, err := New(ctx, Options{Config: parsed(t, onRedis("redis://127.0.0.1:1", more)), Log: book})
+		if !errors.Is(err, context.Canceled) || book.count("stopped before it served") != 1 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 func TestWarnsOfEviction(t *testing.T) {
