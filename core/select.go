@@ -240,7 +240,7 @@ func (r *run) grantFor(ctx context.Context) Grant {
 	}
 	if r.s.budget > 0 {
 		if bound := r.s.clock.Now().Add(r.s.budget); g.NotAfter.IsZero() || bound.Before(g.NotAfter) {
-			g.NotAfter = bound
+			g.NotAfter, g.Budgeted = bound, true
 		}
 	}
 	return g

@@ -55,6 +55,9 @@ type Grant struct {
 	// NotAfter is the time after which the take must not be carried out, zero is never; a take that
 	// comes later fails with context.DeadlineExceeded.
 	NotAfter time.Time
+	// Budgeted says that NotAfter is what a Select may spend on the store, and that its caller waits for longer: who has something to
+	// go on with in the store's place may answer after it.
+	Budgeted bool
 }
 
 // BoundTake asks for the account that a response or a session is bound to.

@@ -18,17 +18,14 @@ func unavailable(err error) bool {
 	return err != nil && core.KindOf(err) == core.KindStoreUnavailable
 }
 
-// late makes it the primary's failing that a take's time passed there, unless it was over when it was asked for, or it is the caller's own
-// that passed, whose context may be a little behind.
-func late(ctx context.Context, began time.Time, given *core.Grant, err error) error {
+// late makes it the primary's failing that a take's time passed there, or went on what the same Select asked for before, unless
+// it is the caller's own that passed, whose context may be a little behind.
+func late(ctx context.Context, given *core.Grant, err error) error {
 	if !errors.Is(err, context.DeadlineExceeded) || unavailable(err) || ctx.Err() != nil {
 		return err
 	}
-	if !given.NotAfter.IsZero() {
-		deadline, own := ctx.Deadline()
-		if !began.Before(given.NotAfter) || own && !given.NotAfter.Before(deadline) {
-			return err
-		}
+	if !given.NotAfter.IsZero() && !given.Budgeted {
+		return err
 	}
 	return &core.Error{Kind: core.KindStoreUnavailable, Text: "the store took too long", Err: err}
 }
@@ -95,9 +92,8 @@ func (s *Store) TakeBound(ctx context.Context, take *core.BoundTake) (out core.B
 		if shares := s.phase.Load().shares; i == nil && shares != nil {
 			asked.Judge = &sparing{judge: take.Judge, full: s.full(shares)}
 		}
-		began := s.clock.Now()
 		out, err = store.TakeBound(ctx, &asked)
-		err = late(ctx, began, &take.Grant, err)
+		err = late(ctx, &take.Grant, err)
 		if err == nil && (out.Status != core.BoundTook || take.AlwaysLoads) {
 			s.told(i, take.Ordinals, take.Loads)
 		}
@@ -132,9 +128,8 @@ func (s *Store) TakeFirst(ctx context.Context, take *core.FirstTake) (out core.F
 		if shares := s.phase.Load().shares; i == nil && shares != nil {
 			asked.Order, places = s.spare(take.Order, s.full(shares))
 		}
-		began := s.clock.Now()
 		out, err = store.TakeFirst(ctx, &asked)
-		err = late(ctx, began, &take.Grant, err)
+		err = late(ctx, &take.Grant, err)
 		if err == nil && out.Status != core.FirstTook {
 			s.told(i, take.Ordinals, take.Loads)
 		}

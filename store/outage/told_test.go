@@ -1,14 +1,9 @@
 package outage
 
 import (
-	"context"
 	"encoding/base64"
-	"errors"
 	"testing"
 	"time"
-
-	"usher.internal/core"
-	"usher.internal/store/storetest"
 )
 
 const keys = "usher:{default}:"
@@ -93,59 +88,4 @@ func TestGrantsThatAFailoverLost(t *testing.T) {
 	if n := d.inUse(d.all[1])["a"]; n != 2 {
 		t.Errorf("%d in use after a minute", n)
 	}
-}
-
-// TestTimeIsUsedUp: who waited for the store until a Select's time was over is served from the island.
-func TestTimeIsUsedUp(t *testing.T) {
-	d := newDrill(t, 1, Options{}, 4)
-	d.seen()
-	s := New(Options{Primary: &slow{Primary: d.all[0].primary, clock: d.clock}, Clock: d.clock})
-	defer func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	if err := s.Register(t.Context(), &d.roster); err != nil {
-		t.Fatal(err)
-	}
-	d.server.SetError("LOADING Redis is loading the dataset in memory")
-	out, err := s.TakeFirst(t.Context(), &core.FirstTake{
-		Grant: core.Grant{ID: core.LeaseID{9}, TTL: leaseTTL, NotAfter: d.clock.Now().Add(time.Millisecond)}, Order: []core.Choice{{}},
-	})
-	if err != nil || out.Status != core.FirstTook {
-		t.Errorf("took %+v, %v", out, err)
-	}
-}
-
-// TestAnsweredTooLate: that the server would not carry a take out any more is as if it had not answered; what was over before is not.
-func TestAnsweredTooLate(t *testing.T) {
-	d := newDrill(t, 1, Options{}, 4)
-	s := d.all[0]
-	d.seen()
-	take := &core.FirstTake{Grant: core.Grant{ID: core.LeaseID{9}, TTL: leaseTTL, NotAfter: d.clock.Now().Add(-time.Second)}, Order: []core.Choice{{}}}
-	if _, err := s.TakeFirst(t.Context(), take); !errors.Is(err, context.DeadlineExceeded) || s.Degraded() {
-		t.Errorf("a take that was over: %v, degraded %v", err, s.Degraded())
-	}
-	take.Grant.NotAfter = d.clock.Now().Add(time.Second)
-	if err := late(t.Context(), d.clock.Now(), &take.Grant, context.DeadlineExceeded); !unavailable(err) {
-		t.Errorf("a take that was in time: %v", err)
-	}
-	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(time.Hour))
-	defer cancel()
-	take.Grant.NotAfter, _ = ctx.Deadline()
-	if err := late(ctx, d.clock.Now(), &take.Grant, context.DeadlineExceeded); unavailable(err) {
-		t.Errorf("a take whose caller's own time passed: %v", err)
-	}
-}
-
-// slow is a primary that takes long to fail.
-type slow struct {
-	Primary
-	clock *storetest.Clock
-}
-
-func (s *slow) TakeFirst(ctx context.Context, take *core.FirstTake) (core.FirstTaken, error) {
-	out, err := s.Primary.TakeFirst(ctx, take)
-	s.clock.Advance(time.Second)
-	return out, err
 }

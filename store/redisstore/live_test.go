@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -142,4 +143,26 @@ func TestAllCutOff(t *testing.T) {
 			t.Errorf("%d leases ended after an outage", len(ended))
 		}
 	})
+}
+
+// TestNothingLeftToSpend: a take for which a Select has nothing left asks nobody, and leaves nothing to be taken back; one for which
+// little is left waits no longer than that.
+func TestNothingLeftToSpend(t *testing.T) {
+	w := newMiniWorld(t)
+	s := w.replica(t)
+	take := w.first(0)
+	take.Grant.NotAfter, take.Grant.Budgeted = w.clock.Now(), true
+	if _, err := s.TakeFirst(t.Context(), take); !errors.Is(err, errLate) {
+		t.Errorf("took with %v", err)
+	}
+	if due, _ := s.lost.due(w.clock.Now().Add(time.Hour), 1); len(due) > 0 {
+		t.Error("it is to be taken back")
+	}
+	take.Grant.NotAfter = w.clock.Now().Add(time.Second)
+	left := s.take(&take.Grant)
+	ctx, cancel := left.within(context.Background())
+	defer cancel()
+	if _, bounded := ctx.Deadline(); !bounded || left.left != time.Second {
+		t.Errorf("it may take %v, bounded %v", left.left, bounded)
+	}
 }

@@ -16,12 +16,18 @@ type take struct {
 	grant *core.Grant
 	// bound is until when the server may carry it out, on this machine's clock.
 	bound time.Time
+	// left is what its Select may still spend.
+	left time.Duration
 }
 
 func (s *Store) take(grant *core.Grant) take {
-	t := take{Store: s, grant: grant, bound: s.clock.Now().Add(s.opts.Budget)}
+	now := s.clock.Now()
+	t := take{Store: s, grant: grant, bound: now.Add(s.opts.Budget), left: s.opts.Budget}
 	if !grant.NotAfter.IsZero() && grant.NotAfter.Before(t.bound) {
 		t.bound = grant.NotAfter
+		if grant.Budgeted {
+			t.left = t.bound.Sub(now)
+		}
 	}
 	return t
 }
@@ -79,6 +85,11 @@ func appendBody(b []byte, g *core.Grant) []byte {
 
 // do carries the take out; its answer begins with a letter. One whose answer does not come leaves nothing behind.
 func (t *take) do(ctx context.Context, build func(*table, *op)) (answer, error) {
+	if t.left <= 0 {
+		return answer{}, errLate
+	}
+	ctx, cancel := t.within(ctx)
+	defer cancel()
 	for again := true; ; again = false {
 		a, err := t.Store.do(ctx, 1, build)
 		if err != nil {
