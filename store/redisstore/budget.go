@@ -5,18 +5,37 @@ import (
 	"time"
 )
 
-// bounded gives ctx with the budget as its deadline. The network needs the machine's time, whatever clock the store was given.
+// began is what the machine's time is counted from.
+var began = time.Now()
+
+// machineTime is in nanoseconds. What bounds calls over the network is the machine's time, whatever clock the store was given.
+func machineTime() int64 { return int64(time.Since(began)) }
+
+// bounded gives ctx with the budget as its deadline.
 func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, s.opts.Budget)
 }
 
-// timer gives a timer that is used again, for what need not be a context's deadline.
-func timer(budget time.Duration) *time.Timer { return time.NewTimer(budget) }
-
-// within ends ctx when the Select's budget is used up, if what went before has left so little that it matters.
-func (t *take) within(ctx context.Context) (context.Context, context.CancelFunc) {
-	if t.left > t.opts.Budget-t.opts.Budget/8 {
-		return ctx, func() {}
+// watch looks after operations that wait for long, until ctx ends.
+func (s *Store) watch(ctx context.Context) {
+	defer s.ops.close()
+	tick := time.NewTicker(s.ops.every)
+	defer tick.Stop()
+	for {
+		tick.Stop()
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.ops.kick:
+			tick.Reset(s.ops.every)
+		}
+		for again := true; again; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				again = s.lookAfter(machineTime())
+			}
+		}
 	}
-	return context.WithTimeout(ctx, t.left)
 }

@@ -118,7 +118,7 @@ func (c *conn) make(ctx context.Context) bool {
 func (c *conn) close() {
 	c.mu.Lock()
 	client := c.client
-	c.client, c.closed, c.last = nil, true, errors.New("the store is closed")
+	c.client, c.closed, c.last = nil, true, errClosed
 	c.mu.Unlock()
 	if client != nil {
 		client.Close()

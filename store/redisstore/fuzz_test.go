@@ -51,12 +51,14 @@ func FuzzLoads(f *testing.F) {
 	f.Add(strings.Repeat("o", 60), int32(1<<30))
 	f.Fuzz(func(t *testing.T, all string, place int32) {
 		known := &table{places: []int32{place, nowhere, 0}}
-		loads := make([]decide.Load, 4)
-		known.fill(all, []int32{0, 1, 2, 9}, loads)
-		if loads[1] != (decide.Load{}) || loads[3] != (decide.Load{}) {
-			t.Errorf("accounts without a place have %+v", loads)
+		read, out := loads{known: known, text: all}, make([]decide.Load, 4)
+		read.fill([]int32{0, 1, 2, 9}, out)
+		if out[1] != (decide.Load{}) || out[3] != (decide.Load{}) {
+			t.Errorf("accounts without a place have %+v", out)
 		}
-		known.waiting(all, int64(place))
+		if waiting := read.waiting(int64(place)); waiting != int(out[0].Waiting) {
+			t.Errorf("%d and %d wait for place %d", waiting, out[0].Waiting, place)
+		}
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,10 +26,9 @@ type op struct {
 	// parts is how many answers it has: events stay together and in order.
 	parts int
 	text  []byte
-	// ends says where the arguments end in text; args are they.
+	// ends says where the arguments end in text.
 	ends []int
-	args []string
-	// epoch is the one of the places in args.
+	// epoch is the one of the places in text.
 	epoch string
 	// fates are those that a take of what is bound needs; nil without.
 	fates *coded
@@ -37,13 +37,19 @@ type op struct {
 	// until is the time on the namespace's clock after which a take is late.
 	until int64
 	take  bool
-	// away says that it is in a call; ops.mu guards it.
-	away bool
 	// loads says that the answer needs the loads, whatever it is.
 	loads bool
+	// due is when the budget is used up, on the machine's clock; 0 once it is answered. Who sets it to 0 sends the answer.
+	due atomic.Int64
 	// done gets the answer, once; nobody may wait for it any more. Who sends it does nothing with the op after that.
-	done  chan answer
-	timer *time.Timer
+	done chan answer
+}
+
+// give answers, unless that was done.
+func (o *op) give(a *answer) {
+	if o.due.Swap(0) != 0 {
+		o.done <- *a
+	}
 }
 
 // end ends an argument.
@@ -58,17 +64,8 @@ func (o *op) add(text string) {
 // begin makes the op ready to be written for places of an epoch.
 func (o *op) begin(epoch string, parts int) {
 	o.parts, o.epoch = parts, epoch
-	o.text, o.ends, o.args = o.text[:0], o.ends[:0], o.args[:0]
-	o.fates, o.take, o.away, o.loads = nil, false, false, false
-}
-
-// written makes the arguments of what was written.
-func (o *op) written() {
-	text, from := string(o.text), 0
-	for _, to := range o.ends {
-		o.args = append(o.args, text[from:to])
-		from = to
-	}
+	o.text, o.ends = o.text[:0], o.ends[:0]
+	o.fates, o.take, o.loads = nil, false, false
 }
 
 // answer is what an operation's parts were answered, and what all of its call were.
@@ -77,7 +74,8 @@ type answer struct {
 	texts []string
 	known *table
 	now   int64
-	loads string
+	// loads is nil when nobody asked for them.
+	loads *loads
 	err   error
 }
 
@@ -88,12 +86,20 @@ var errEpoch = errors.New("the server's memory goes on changing")
 type ops struct {
 	// free are those that were answered.
 	free sync.Pool
+	// every is after how long the watch looks again, and an operation has waited for long.
+	every time.Duration
+	// kick tells the watch that there is something to watch.
+	kick chan struct{}
 
 	// mu guards what follows.
 	mu      sync.Mutex
 	waiting []*op
-	calls   int // under way
-	going   int // operations in them
+	away    []*batch // in calls
+	spare   []*batch // of calls that are over
+	going   int      // operations in those that are away
+	// watched says that the watch looks from time to time, asked that something was asked for since it did last.
+	watched, asked bool
+	closed         bool
 }
 
 // due tells that what waits is to go now, beside so many calls that are under way: beside one, when enough waits.
@@ -101,69 +107,57 @@ func (o *ops) due(calls int) bool {
 	return len(o.waiting) > 0 && (calls == 0 || calls == 1 && len(o.waiting) >= max(opsEnough, o.going))
 }
 
-// get gives one whose timer runs.
-func (o *ops) get(patience time.Duration) *op {
+func (o *ops) get() *op {
 	if free, ok := o.free.Get().(*op); ok {
-		free.timer.Reset(patience)
 		return free
 	}
-	return &op{done: make(chan answer, 1), timer: timer(patience)}
-}
-
-func (o *ops) put(answered *op) {
-	answered.timer.Stop()
-	o.free.Put(answered)
+	return &op{done: make(chan answer, 1)}
 }
 
 // do carries an operation of so many parts, at most opsMost, out together with those of other callers. build writes it.
-// It waits for the answers until ctx ends or the budget is used up; what was sent by then may still be carried out.
-func (s *Store) do(ctx context.Context, parts int, build func(t *table, o *op)) (a answer, err error) {
-	patience := min(opsPatience, s.opts.Budget)
-	asked, left := s.ops.get(patience), s.opts.Budget-patience
+// It waits for the answers until ctx ends or what is left of the budget is used up; what was sent by then may still be carried out.
+func (s *Store) do(ctx context.Context, left time.Duration, parts int, build func(t *table, o *op)) (a answer, err error) {
+	asked, due := s.ops.get(), machineTime()+int64(left)
 	for range epochMost {
 		t := s.table.Load()
 		asked.begin(t.epoch, parts)
 		build(t, asked)
-		asked.written()
+		asked.due.Store(due)
 		s.enqueue(asked)
-		if a, err = s.await(ctx, asked, &left); err != nil {
-			return a, err
+		select {
+		case a = <-asked.done:
+		case <-ctx.Done():
+			return a, ctx.Err()
 		}
 		if !errors.Is(a.err, errEpoch) {
 			break
 		}
 	}
-	s.ops.put(asked)
+	if errors.Is(a.err, errBudget) { // it may be in a call still
+		return a, outage(ctx, a.err)
+	}
+	s.ops.free.Put(asked)
 	if a.err != nil {
 		return a, outage(ctx, a.err)
 	}
 	return a, nil
 }
 
-// await waits for an answer until ctx ends or the budget is used up, of which so much is left when the timer fires.
-func (s *Store) await(ctx context.Context, asked *op, left *time.Duration) (answer, error) {
-	for {
-		select {
-		case a := <-asked.done:
-			return a, nil
-		case <-ctx.Done():
-			return answer{}, ctx.Err()
-		case <-asked.timer.C:
-			if *left <= 0 {
-				return answer{}, outage(ctx, context.DeadlineExceeded)
-			}
-			asked.timer.Reset(*left)
-			*left = 0
-			s.hurry(asked)
-		}
+// enqueue lets an operation wait for a call, and makes one where that is due.
+func (s *Store) enqueue(asked *op) {
+	o := &s.ops
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		asked.give(&answer{err: errClosed})
+		return
 	}
-}
-
-// hurry makes a call for what waits, unless an operation that has waited for long is in one.
-func (s *Store) hurry(asked *op) {
-	s.ops.mu.Lock()
-	defer s.ops.mu.Unlock()
-	if !asked.away && s.ops.calls < underWay {
+	o.waiting, o.asked = append(o.waiting, asked), true
+	if !o.watched {
+		o.watched = true
+		o.kick <- struct{}{}
+	}
+	if o.due(len(o.away)) {
 		s.start()
 	}
 }
@@ -171,66 +165,57 @@ func (s *Store) hurry(asked *op) {
 // start makes a call, unless the store is being closed. ops.mu is held.
 func (s *Store) start() {
 	if s.life.Err() == nil {
-		s.ops.calls++
-		s.running.Go(s.send)
+		b := s.ops.batch()
+		s.ops.away = append(s.ops.away, b)
+		s.running.Go(func() { s.send(b) })
 	}
 }
 
-// enqueue lets an operation wait for a call, and makes one where that is due.
-func (s *Store) enqueue(asked *op) {
-	s.ops.mu.Lock()
-	defer s.ops.mu.Unlock()
-	s.ops.waiting = append(s.ops.waiting, asked)
-	if s.ops.due(s.ops.calls) {
-		s.start()
+func (o *ops) batch() *batch {
+	last := len(o.spare) - 1
+	if last < 0 {
+		return &batch{}
 	}
+	b := o.spare[last]
+	o.spare = o.spare[:last]
+	return b
 }
 
-// next appends what goes in the next call to batch; nothing when nothing waits, and the caller's call is over then.
-func (o *ops) next(batch []*op, carried int, hurried bool) []*op {
+// next puts in a batch what goes in its next call. When nothing does it is over.
+func (o *ops) next(b *batch, hurried bool) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.going -= carried
-	if !hurried && !o.due(o.calls-1) {
-		o.calls--
-		return batch
-	}
+	o.going -= len(b.waiting)
+	b.reset()
 	n, parts := 0, 0
-	for n < len(o.waiting) && (n == 0 || parts+o.waiting[n].parts <= opsMost) {
+	for (hurried || o.due(len(o.away)-1)) && n < len(o.waiting) && (n == 0 || parts+o.waiting[n].parts <= opsMost) {
 		parts += o.waiting[n].parts
 		n++
 	}
 	if n == 0 {
-		o.calls--
-		return batch
+		o.away, o.spare = slices.DeleteFunc(o.away, func(other *batch) bool { return other == b }), append(o.spare, b)
+		return false
 	}
 	o.going += n
-	for _, next := range o.waiting[:n] {
-		next.away = true
-	}
-	batch = append(batch, o.waiting[:n]...)
+	b.waiting = append(b.waiting, o.waiting[:n]...)
 	o.waiting = slices.Delete(o.waiting, 0, n)
-	return batch
+	return true
 }
 
 // send sends what waits until nothing does.
-func (s *Store) send() {
-	var b batch
-	for first := true; ; first = false {
-		n := len(b.waiting)
-		b.reset()
-		if b.waiting = s.ops.next(b.waiting, n, first); len(b.waiting) == 0 {
-			return
-		}
-		s.sendBatch(&b)
+func (s *Store) send(b *batch) {
+	for hurried := true; s.ops.next(b, hurried); hurried = false {
+		s.sendBatch(b)
 	}
 }
 
 // batch is what goes in one call.
 type batch struct {
+	// waiting are its operations; ops.mu guards the writing of it.
 	waiting []*op
-	// sent are those that the call that was answered carried.
+	// sent are those that the call that was answered carried, text is what they say.
 	sent []*op
+	text []byte
 }
 
 func (b *batch) reset() {
@@ -241,22 +226,24 @@ func (b *batch) reset() {
 
 // write appends the arguments of a call that knows the places of an epoch.
 func (b *batch) write(epoch string, stale bool, args []string) []string {
-	n := 8
-	for _, o := range b.waiting {
-		n += len(o.args)
-	}
-	args = slices.Grow(args, n)
-	wants := len(args)
-	args = append(args, "")
-	b.sent = b.sent[:0]
-	var fates coded
-	var lives [3]time.Duration
-	until := int64(allMicros)
+	b.sent, b.text = b.sent[:0], b.text[:0]
+	n, until := 8, int64(allMicros)
 	for _, o := range b.waiting {
 		if o.epoch != epoch {
 			continue
 		}
-		b.sent = append(b.sent, o)
+		b.sent, b.text = append(b.sent, o), append(b.text, o.text...)
+		n += len(o.ends)
+		stale = stale || o.loads
+		if o.take {
+			until = min(until, o.until)
+		}
+	}
+	args = append(slices.Grow(args, n), string(appendMicros([]byte{letterIf(stale, 'l', '-')}, until)))
+	var fates coded
+	var lives [3]time.Duration
+	text := string(b.text)
+	for _, o := range b.sent {
 		if o.fates != nil && (o.fates.known != fates.known || o.fates.others != fates.others) {
 			fates = *o.fates
 			args = append(args, "J"+fates.others+fates.known)
@@ -265,20 +252,21 @@ func (b *batch) write(epoch string, stale bool, args []string) []string {
 			lives = o.lives
 			args = append(args, "G"+life(lives[0])+" "+life(lives[1])+" "+life(lives[2]))
 		}
-		if o.take {
-			until = min(until, o.until)
+		from := 0
+		for _, to := range o.ends {
+			args = append(args, text[from:to])
+			from = to
 		}
-		args = append(args, o.args...)
-		stale = stale || o.loads
+		text = text[from:]
 	}
-	args[wants] = string(appendMicros([]byte{letterIf(stale, 'l', '-')}, until))
 	return args
 }
 
 // fail answers all with an error.
 func (b *batch) fail(err error) {
+	a := answer{err: err}
 	for _, o := range b.waiting {
-		o.done <- answer{err: err}
+		o.give(&a)
 	}
 }
 
@@ -292,28 +280,29 @@ func (s *Store) sendBatch(b *batch) {
 		b.fail(err)
 		return
 	}
-	loads := r.text()
-	texts := make([]string, 0, len(r.rows))
-	for r.more() {
-		texts = append(texts, r.text())
-	}
+	read := s.recent.keep(r.known, r.text(), s.clock.Now())
 	parts := 0
 	for _, o := range b.sent {
 		parts += o.parts
+	}
+	texts := make([]string, 0, parts)
+	for r.more() {
+		texts = append(texts, r.text())
 	}
 	if len(texts) != parts || r.err != nil {
 		b.fail(errors.Join(errAnswers, r.err))
 		return
 	}
-	s.recent.keep(r.known, loads, s.clock.Now())
+	a := answer{err: errEpoch}
 	for _, o := range b.waiting {
 		if o.epoch != r.known.epoch {
-			o.done <- answer{err: errEpoch}
+			o.give(&a)
 		}
 	}
+	a = answer{known: r.known, now: r.now, loads: read}
 	for _, o := range b.sent {
 		n := o.parts
-		o.done <- answer{texts: texts[:n:n], known: r.known, now: r.now, loads: loads}
-		texts = texts[n:]
+		a.texts, texts = texts[:n:n], texts[n:]
+		o.give(&a)
 	}
 }

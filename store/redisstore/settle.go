@@ -28,9 +28,9 @@ func (s *Store) Settle(ctx context.Context, events []core.Settlement, results []
 
 // settleSome is Settle for as many events as go in one call.
 func (s *Store) settleSome(ctx context.Context, events []core.Settlement, results []core.Settled) error {
-	a, err := s.do(ctx, len(events), func(_ *table, o *op) {
+	a, err := s.do(ctx, s.opts.Budget, len(events), func(t *table, o *op) {
 		for i := range events {
-			writeEvent(o, &events[i])
+			writeEvent(t, o, &events[i])
 		}
 	})
 	if err != nil {
@@ -72,7 +72,7 @@ func unknownAccount(status byte, e *core.Settlement) string {
 }
 
 // writeEvent writes an event as the script takes it.
-func writeEvent(o *op, e *core.Settlement) {
+func writeEvent(t *table, o *op, e *core.Settlement) {
 	binds, cools := e.Bind != core.BindingKey{} && e.BindTTL > 0, e.Cool.Account != ""
 	byRequest := e.Lease == core.LeaseID{}
 	o.text = append(
@@ -86,7 +86,7 @@ func writeEvent(o *op, e *core.Settlement) {
 		if !e.GrantedAt.IsZero() {
 			granted = min(max(e.GrantedAt.UnixMicro(), 0), allMicros)
 		}
-		o.text = append(appendMicros(appendKey(o.text, e.Lease), granted), e.Account...)
+		o.text = append(appendPlace(appendMicros(appendKey(o.text, e.Lease), granted), t.placeOf(e.Account)), e.Account...)
 	}
 	o.end()
 	if binds {

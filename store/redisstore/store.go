@@ -122,6 +122,7 @@ func New(opts Options) (*Store, error) {
 		s.publish = "SPUBLISH"
 	}
 	s.lost.wake = make(chan struct{}, 1)
+	s.ops.kick, s.ops.every = make(chan struct{}, 1), min(opsPatience, opts.Budget/watchMost+1)
 	s.table.Store(&table{epoch: noEpoch})
 	ctx, stop := context.WithCancel(context.Background())
 	s.life, s.stop = ctx, stop
@@ -129,6 +130,7 @@ func New(opts Options) (*Store, error) {
 	s.running.Go(func() { s.onceUp(ctx, s.listen) })
 	s.running.Go(func() { s.onceUp(ctx, s.live) })
 	s.running.Go(func() { s.takeBackLost(ctx) })
+	s.running.Go(func() { s.watch(ctx) })
 	return s, nil
 }
 

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strconv"
 
 	"usher.internal/core"
@@ -33,6 +34,8 @@ type table struct {
 	// ids and ordinals are by place; ids of accounts that other replicas alone know may be blank.
 	ids      []string
 	ordinals []int32
+	// byID has the places of the ids.
+	byID map[string]int32
 }
 
 // life names the life of the server's memory; blank when no server was met.
@@ -65,34 +68,18 @@ func (t *table) named(place int, id string) {
 		t.ids, t.ordinals = append(t.ids, ""), append(t.ordinals, nowhere)
 	}
 	t.ids[place] = id
+	if t.byID == nil {
+		t.byID = make(map[string]int32)
+	}
+	t.byID[id] = int32(place)
 }
 
-// fill reads the loads of ordinals from the server's string.
-func (t *table) fill(all string, ordinals []int32, loads []decide.Load) {
-	for i := range min(len(ordinals), len(loads)) {
-		loads[i] = decide.Load{}
-		place := t.place(ordinals[i])
-		from := headSize + int(place)*loadWidth
-		if place < 0 || from+loadWidth > len(all) {
-			continue
-		}
-		one := all[from : from+loadWidth]
-		limit := number64(one[6:9])
-		if limit == unlisted {
-			limit = 0
-		}
-		use, wait := number64(one[0:3]), number64(one[3:6])
-		loads[i] = decide.Load{InUse: use, Waiting: wait, Rate: decide.LoadRate(use, wait, limit), Probing: one[9] > '0'}
+// placeOf gives where an account is; nowhere when that is not known here.
+func (t *table) placeOf(id string) int32 {
+	if place, ok := t.byID[id]; ok {
+		return place
 	}
-}
-
-// waiting gives how many wait for the account of a place.
-func (t *table) waiting(all string, place int64) int {
-	from := headSize + int(place)*loadWidth
-	if place < 0 || from+loadWidth > len(all) {
-		return 0
-	}
-	return int(number64(all[from+3 : from+6]))
+	return nowhere
 }
 
 // number64 reads three digits of base 64, from '0'.
@@ -103,8 +90,11 @@ func number64(s string) int32 {
 // readPlace reads a place that a script wrote; nowhere for ---.
 func readPlace(s string) int64 { return max(int64(number64(s)), nowhere) }
 
-// appendPlace writes a place in three digits of base 64.
+// appendPlace writes a place in three digits of base 64, and nowhere as ---.
 func appendPlace(b []byte, place int32) []byte {
+	if place < 0 {
+		return append(b, "---"...)
+	}
 	return append(b, byte(place>>12&63)+'0', byte(place>>6&63)+'0', byte(place&63)+'0')
 }
 
@@ -272,7 +262,7 @@ func (s *Store) accountAt(ctx context.Context, t *table, place int64) (string, e
 	defer s.registering.Unlock()
 	before := s.table.Load()
 	next := &table{epoch: r.known.epoch, places: r.known.places}
-	next.ids, next.ordinals = append(next.ids, r.known.ids...), append(next.ordinals, r.known.ordinals...)
+	next.ids, next.ordinals, next.byID = append(next.ids, r.known.ids...), append(next.ordinals, r.known.ordinals...), maps.Clone(r.known.byID)
 	for r.more() {
 		if at, id := r.number(), r.text(); at >= 0 && at <= unlisted {
 			next.named(int(at), id)
@@ -287,13 +277,14 @@ func (s *Store) accountAt(ctx context.Context, t *table, place int64) (string, e
 	return next.id(int(place)), nil
 }
 
-// Loads fills loads; an ordinal that is not known has none.
-func (s *Store) Loads(ctx context.Context, ordinals []int32, loads []decide.Load) error {
+// Loads fills out; an ordinal that is not known has none.
+func (s *Store) Loads(ctx context.Context, ordinals []int32, out []decide.Load) error {
 	r, err := s.call(ctx, s.scripts.loads, func(_ *table, args []string) []string { return args })
 	if err != nil {
 		return err
 	}
-	r.known.fill(r.text(), ordinals, loads)
+	of := loads{known: r.known, text: r.text()}
+	of.fill(ordinals, out)
 	return r.failure(ctx)
 }
 

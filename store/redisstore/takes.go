@@ -88,10 +88,8 @@ func (t *take) do(ctx context.Context, build func(*table, *op)) (answer, error) 
 	if t.left <= 0 {
 		return answer{}, errLate
 	}
-	ctx, cancel := t.within(ctx)
-	defer cancel()
 	for again := true; ; again = false {
-		a, err := t.Store.do(ctx, 1, build)
+		a, err := t.Store.do(ctx, t.left, 1, build)
 		if err != nil {
 			t.lost.add(lostTake{id: key(t.grant.ID), after: t.bound})
 			return a, err
@@ -156,7 +154,7 @@ func (s *Store) TakeFirst(ctx context.Context, asked *core.FirstTake) (core.Firs
 		err = outage(ctx, errStatus)
 	}
 	if out.Status != core.FirstTook {
-		a.known.fill(a.loads, asked.Ordinals, asked.Loads)
+		a.loads.fill(asked.Ordinals, asked.Loads)
 	}
 	return out, err
 }
@@ -269,7 +267,7 @@ func (b *boundReply) read(ctx context.Context) error {
 		return outage(ctx, errStatus)
 	}
 	if b.out.Status != core.BoundTook || b.asked.AlwaysLoads {
-		b.known.fill(b.answer.loads, b.asked.Ordinals, b.asked.Loads)
+		b.answer.loads.fill(b.asked.Ordinals, b.asked.Loads)
 	}
 	return nil
 }
@@ -311,7 +309,7 @@ func (b *boundReply) took(ctx context.Context, status byte, text string) error {
 		b.out.Lease = granted(&b.asked.Grant, account, b.now)
 	} else {
 		b.out.Status, b.out.Layer = core.BoundFull, layer
-		b.out.Lease.Account, b.out.Waiting = account, b.known.waiting(b.answer.loads, place)
+		b.out.Lease.Account, b.out.Waiting = account, b.answer.loads.waiting(place)
 	}
 	return err
 }

@@ -3,10 +3,12 @@ package redisstore
 import (
 	"context"
 	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"usher.internal/core"
+	"usher.internal/core/decide"
 )
 
 // LoadView is what load balancing that no binding precedes decides by.
@@ -26,19 +28,73 @@ const CachedMost = 50 * time.Millisecond
 // refreshAfter is how old the loads get before an answer that is on its way anyhow brings them.
 const refreshAfter = 5 * time.Millisecond
 
+// loads are those of all accounts at one instant, for everybody who asked for them then.
+type loads struct {
+	known *table
+	text  string
+	once  sync.Once
+	// each are those of the places; once makes them.
+	each []decide.Load
+}
+
+// fill reads the loads of ordinals; one that is not known has none, and nobody has when there are no loads.
+func (l *loads) fill(ordinals []int32, out []decide.Load) {
+	if l == nil {
+		clear(out[:min(len(ordinals), len(out))])
+		return
+	}
+	l.once.Do(l.parse)
+	for i := range min(len(ordinals), len(out)) {
+		if place := l.known.place(ordinals[i]); place >= 0 && int(place) < len(l.each) {
+			out[i] = l.each[place]
+		} else {
+			out[i] = decide.Load{}
+		}
+	}
+}
+
+// parse reads all of the server's string.
+func (l *loads) parse() {
+	if len(l.text) < headSize {
+		return
+	}
+	l.each = make([]decide.Load, (len(l.text)-headSize)/loadWidth)
+	for i, rest := 0, l.text[headSize:]; i < len(l.each); i, rest = i+1, rest[loadWidth:] {
+		use, wait, limit := number64(rest), number64(rest[3:]), number64(rest[6:])
+		if limit == unlisted {
+			limit = 0
+		}
+		l.each[i] = decide.Load{InUse: use, Waiting: wait, Rate: decide.LoadRate(use, wait, limit), Probing: rest[9] > '0'}
+	}
+}
+
+// waiting gives how many wait for the account of a place.
+func (l *loads) waiting(place int64) int {
+	if l == nil || place < 0 || place > unlisted {
+		return 0
+	}
+	if from := headSize + int(place)*loadWidth; from+loadWidth <= len(l.text) {
+		return int(number64(l.text[from+3:]))
+	}
+	return 0
+}
+
 // recent are the loads that came last.
 type recent struct{ kept atomic.Pointer[recentLoads] }
 
 type recentLoads struct {
-	known *table
-	loads string
-	at    time.Time
+	*loads
+	at time.Time
 }
 
-func (r *recent) keep(known *table, loads string, now time.Time) {
-	if loads != "" {
-		r.kept.Store(&recentLoads{known, loads, now})
+// keep keeps loads that an answer brought; nil when it brought none.
+func (r *recent) keep(known *table, text string, now time.Time) *loads {
+	if text == "" {
+		return nil
 	}
+	l := &loads{known: known, text: text}
+	r.kept.Store(&recentLoads{l, now})
+	return l
 }
 
 func (r *recent) age(now time.Time) time.Duration {
@@ -65,15 +121,15 @@ func (s *Store) cached(asked *core.BoundTake) bool {
 	if k == nil || k.known != s.table.Load() || s.clock.Now().Sub(k.at) > CachedMost {
 		return false
 	}
-	k.known.fill(k.loads, asked.Ordinals, asked.Loads)
+	k.fill(asked.Ordinals, asked.Loads)
 	return true
 }
 
 // look answers such a take by the loads of now. All who look at one instant are answered by one reading.
 func (s *Store) look(ctx context.Context, asked *core.BoundTake) error {
-	a, err := s.do(ctx, 0, func(_ *table, o *op) { o.loads = true })
+	a, err := s.do(ctx, s.opts.Budget, 0, func(_ *table, o *op) { o.loads = true })
 	if err == nil {
-		a.known.fill(a.loads, asked.Ordinals, asked.Loads)
+		a.loads.fill(asked.Ordinals, asked.Loads)
 	}
 	return err
 }
