@@ -196,8 +196,11 @@ func (s *Store) run(ctx context.Context, script *rueidis.Lua, args []string) (*r
 	asked := s.clock.Now()
 	rows, err := script.Exec(ctx, client, s.prefix, args).ToArray()
 	if err != nil {
-		if refuses(err) {
+		switch _, told := rueidis.IsRedisErr(err); {
+		case refuses(err):
 			s.conn.renew(client)
+		case !told && !errors.Is(err, context.Canceled):
+			s.conn.doubt(client)
 		}
 		return nil, err
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,6 +23,8 @@ const (
 	writeTimeout = 2 * time.Second
 	// redial is the pause between attempts to reach a server that was never reached.
 	redial = 200 * time.Millisecond
+	// askSentinels is the pause between two times that Sentinels are asked which the master is, while that does not answer.
+	askSentinels = 500 * time.Millisecond
 )
 
 // errNotConnected is what calls fail with until the server was reached once.
@@ -35,6 +39,8 @@ type conn struct {
 	kick chan struct{}
 	// up is closed once the first was.
 	up chan struct{}
+	// doubted holds one whose server did not answer.
+	doubted chan rueidis.Client
 
 	// mu guards what follows.
 	mu     sync.RWMutex
@@ -44,7 +50,7 @@ type conn struct {
 }
 
 func newConn(server *Server, clock core.Clock) *conn {
-	c := &conn{server: server, clock: clock, kick: make(chan struct{}, 1), up: make(chan struct{}), last: errNotConnected}
+	c := &conn{server: server, clock: clock, kick: make(chan struct{}, 1), up: make(chan struct{}), doubted: make(chan rueidis.Client, 1), last: errNotConnected}
 	c.kick <- struct{}{}
 	return c
 }
@@ -73,6 +79,53 @@ func (c *conn) renew(old rueidis.Client) {
 	default:
 	}
 }
+
+// doubt has Sentinels asked which the master is when a client's does not answer.
+func (c *conn) doubt(client rueidis.Client) {
+	if c.server.Master == "" {
+		return
+	}
+	select {
+	case c.doubted <- client:
+	default:
+	}
+}
+
+// follow asks them, until ctx ends. They tell the client by themselves when another server is the master, but the one that leads a
+// failover not before all replicas follow the new one, which can take as long as its failover-timeout.
+func (c *conn) follow(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case client := <-c.doubted:
+			if other, err := dial(ctx, c.server); err == nil && !c.replace(client, other) {
+				other.Close()
+			}
+		}
+		fired, stop := c.clock.After(askSentinels)
+		select {
+		case <-ctx.Done():
+		case <-fired:
+		}
+		stop()
+	}
+}
+
+// replace puts another client in the place of one, if it has another master.
+func (c *conn) replace(old, other rueidis.Client) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.client != old || c.closed || slices.Equal(masters(old), masters(other)) {
+		return false
+	}
+	c.client = other
+	go old.Close()
+	return true
+}
+
+// masters gives the address of a client's server.
+func masters(client rueidis.Client) []string { return slices.Sorted(maps.Keys(client.Nodes())) }
 
 // run makes clients until ctx ends.
 func (c *conn) run(ctx context.Context) {

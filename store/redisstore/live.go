@@ -6,12 +6,34 @@ import (
 	"time"
 )
 
+const (
+	// beatSoon is the pause after a heartbeat that failed, and after the first ones that do not: other replicas are found again one
+	// after the other.
+	beatSoon = time.Second
+	// beatsSoon is how many heartbeats in a row come soon.
+	beatsSoon = 5
+)
+
+// pulse says when the next heartbeat is due.
+type pulse struct{ soon int }
+
+func (p *pulse) next(err error, life time.Duration) time.Duration {
+	if err != nil {
+		p.soon = beatsSoon
+	}
+	if p.soon == 0 {
+		return life / 3
+	}
+	p.soon--
+	return min(life/3, beatSoon)
+}
+
 // live beats until ctx ends: what this replica looks after stands as long as it does.
 func (s *Store) live(ctx context.Context) {
+	var p pulse
 	failing := false
 	for ctx.Err() == nil {
 		err := s.beat(ctx)
-		pause := s.opts.StoreLeaseTTL / 3
 		if failing != (err != nil) && ctx.Err() == nil {
 			if failing = err != nil; failing {
 				s.logger.Warn("the store does not hear of this replica; what it holds ends if that goes on", "after", s.opts.StoreLeaseTTL, "error", err)
@@ -19,12 +41,22 @@ func (s *Store) live(ctx context.Context) {
 				s.logger.Info("the store hears of this replica again")
 			}
 		}
-		if err != nil {
-			pause = min(pause, time.Second)
+		fired, stop := s.clock.After(p.next(err, s.opts.StoreLeaseTTL))
+		select {
+		case <-ctx.Done():
+		case <-fired:
+		case <-s.reborn:
+			p.soon = beatsSoon
 		}
-		if !s.pause(ctx, pause) {
-			return
-		}
+		stop()
+	}
+}
+
+// born tells live that the server's memory is a new one, in which replicas are found again one after the other.
+func (s *Store) born() {
+	select {
+	case s.reborn <- struct{}{}:
+	default:
 	}
 }
 

@@ -163,3 +163,29 @@ func TestNothingLeftToSpend(t *testing.T) {
 		t.Errorf("it may take %v", left)
 	}
 }
+
+// TestBeatsSoon: what the heartbeats of others tell after an outage is not known late.
+func TestBeatsSoon(t *testing.T) {
+	var p pulse
+	for i, c := range []struct {
+		err  error
+		want time.Duration
+	}{
+		{nil, 10 * time.Second},
+		{errChanging, time.Second},
+		{errChanging, time.Second},
+		{nil, time.Second},
+		{nil, time.Second},
+		{nil, time.Second},
+		{nil, time.Second},
+		{nil, 10 * time.Second},
+	} {
+		if got := p.next(c.err, 30*time.Second); got != c.want {
+			t.Errorf("heartbeat %d is followed by another after %v, want %v", i, got, c.want)
+		}
+	}
+	p.soon = beatsSoon
+	if got := p.next(nil, 600*time.Millisecond); got != 200*time.Millisecond {
+		t.Errorf("the pause of short lives is %v", got)
+	}
+}

@@ -82,6 +82,8 @@ type Store struct {
 	registered  atomic.Pointer[string] // by what the last registration is known
 	key         []byte                 // that tokens are signed with
 
+	// reborn holds one token when the server's memory was found to be a new one.
+	reborn chan struct{}
 	// members are the replicas that the last heartbeat found alive.
 	members atomic.Pointer[[]string]
 
@@ -121,12 +123,13 @@ func New(opts Options) (*Store, error) {
 	if opts.Server.Cluster {
 		s.publish = "SPUBLISH"
 	}
-	s.lost.wake = make(chan struct{}, 1)
+	s.lost.wake, s.reborn = make(chan struct{}, 1), make(chan struct{}, 1)
 	s.ops.kick, s.ops.every = make(chan struct{}, 1), min(opsPatience, opts.Budget/watchMost+1)
 	s.table.Store(&table{epoch: noEpoch})
 	ctx, stop := context.WithCancel(context.Background())
 	s.life, s.stop = ctx, stop
 	s.running.Go(func() { s.conn.run(ctx) })
+	s.running.Go(func() { s.conn.follow(ctx) })
 	s.running.Go(func() { s.onceUp(ctx, s.listen) })
 	s.running.Go(func() { s.onceUp(ctx, s.live) })
 	s.running.Go(func() { s.takeBackLost(ctx) })

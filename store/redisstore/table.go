@@ -184,6 +184,9 @@ func (s *Store) makeKnown(ctx context.Context, roster *core.Roster, told string)
 		}
 		s.table.Store(next)
 		s.registered.Store(&mark)
+		if before.life() != "" && before.life() != next.life() {
+			s.born()
+		}
 		if next.epoch != before.epoch && s.key != nil {
 			// Memory that is new has no key either; the tokens that are out are signed with this one.
 			_, err = s.run(ctx, s.scripts.secret, append(s.head(next.epoch), string(s.key)))
