@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"testing"
 	"time"
+
+	"usher.internal/core"
 )
 
 const keys = "usher:{default}:"
@@ -89,3 +91,41 @@ func TestGrantsThatAFailoverLost(t *testing.T) {
 		t.Errorf("%d in use after a minute", n)
 	}
 }
+
+// TestKeysAreLost: somebody deletes keys while all goes on. What is held counts again, and no more than once.
+func TestKeysAreLost(t *testing.T) {
+	d := newDrill(t, 2, Options{}, 4, 4)
+	for ordinal := range 2 {
+		d.take(d.all[0], ordinal)
+		d.take(d.all[1], ordinal)
+	}
+	d.seen()
+	for _, lost := range [][]string{{"x"}, {"A"}, {"N"}, {"A", "N"}, {"l:" + recordOf(d.held["a"][0])}} {
+		for _, name := range lost {
+			if !d.server.Del(keys + name) {
+				t.Fatalf("there is no key %s", name)
+			}
+		}
+		for _, s := range d.all {
+			d.until("all is as it was", func() bool {
+				ends, err := d.server.ZMembers(keys + "x")
+				used := d.inUse(s)
+				return err == nil && len(ends) == 4 && d.server.Exists(keys+lost[0]) && used["a"] == 2 && used["b"] == 2
+			})
+		}
+	}
+	d.pass(time.Minute)
+	for _, account := range []string{"a", "b"} {
+		for len(d.held[account]) > 0 {
+			d.finish(account)
+		}
+	}
+	if used := d.inUse(d.all[0]); used["a"] != 0 || used["b"] != 0 {
+		t.Errorf("in use at the end: %v", used)
+	}
+	if d.all[0].Degraded() || d.all[1].Degraded() {
+		t.Error("degraded although the store answers")
+	}
+}
+
+func recordOf(l core.Lease) string { return base64.RawURLEncoding.EncodeToString(l.ID[:]) }

@@ -136,6 +136,9 @@ func (s *Store) callOnce(
 			return nil, err
 		}
 		if r.now == 0 { // "epoch", and which
+			if len(r.rows) > 2 {
+				s.logger.Warn("keys of the namespace were lost, or changed by somebody else; what is in use is counted anew")
+			}
 			if err := s.registerAgain(ctx, t, t.life()); err != nil {
 				return nil, err
 			}

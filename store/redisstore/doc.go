@@ -28,6 +28,9 @@
 // An epoch names one life of the server's memory, and the accounts that have places in it: a place is worth nothing in another.
 // A replica that meets another epoch makes its accounts known again and goes on.
 //
+// What is in use is what x lists. Each heartbeat compares: where L, A, N, x, w and wr do not agree a key was lost, and L goes too,
+// so that another epoch begins, in which all is counted anew from the records (lua/recount.lua). K it puts back.
+//
 // A call carries the time until when and from when it may be carried out. One that comes later, when its caller has given up,
 // does nothing, unless it only gives back; nor does one whose caller expects another time by more than 5 s. That replica
 // then asks for the clock to be set right (lua/rebase.lua): by the newest heartbeat the server sees whether it was its own clock

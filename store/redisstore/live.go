@@ -73,6 +73,9 @@ func (s *Store) beat(ctx context.Context) error {
 		// A failover may have lost what the last registration changed.
 		err = s.registerAgain(ctx, r.known, "")
 	}
+	if err == nil && r.number() == 0 {
+		err = s.keyAgain(ctx)
+	}
 	if err != nil {
 		s.steady.Store(nil)
 		return outage(ctx, err)

@@ -50,7 +50,7 @@ func newScripts() (*scripts, error) {
 		join: timely("join"), move: timely("relief", "move"), leave: guarded("leave"),
 		cool: timely("cool"), warm: timely("warm"), cooling: guarded("cooling"),
 		push: timely("push"), pushed: guarded("pushed"),
-		register: bare("register"), loads: guarded("loads"), names: guarded("names"), usage: guarded("usage"),
+		register: bare("recount", "register"), loads: guarded("loads"), names: guarded("names"), usage: guarded("usage"),
 		secret: bare("secret"), beat: timely("relief", "beat"), rebase: bare("rebase"),
 		keeps: guarded("keeps"), share: timely("share"), statusOf: guarded("status_of"),
 	}, fault

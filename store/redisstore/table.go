@@ -304,6 +304,19 @@ func (s *Store) Usage(ctx context.Context, tenant string) (core.Usage, error) {
 	return u, r.failure(ctx)
 }
 
+// keyAgain puts the key that tokens are signed with where it was lost.
+func (s *Store) keyAgain(ctx context.Context) error {
+	s.registering.Lock()
+	defer s.registering.Unlock()
+	if s.key == nil {
+		return nil
+	}
+	bounded, cancel := s.bounded(ctx)
+	defer cancel()
+	_, err := s.run(bounded, s.scripts.secret, append(s.head(noEpoch), string(s.key)))
+	return err
+}
+
 // Secret gives the key that tokens are signed with. One that the server lost is the one that this replica knows again.
 func (s *Store) Secret(ctx context.Context) ([]byte, error) {
 	s.registering.Lock()

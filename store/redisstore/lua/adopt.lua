@@ -37,7 +37,7 @@ for n = 6, #ARGV, 9 do
           request = '-', tenant = ARGV[n + 5], owner = ARGV[n + 6], incarnation = ARGV[n + 7], rest = ARGV[n + 8],
         }
         write(id, l)
-        enter(id, i, '-', '-', l.tenant, l.owner, l.expires)
+        if call('ZADD', P .. 'x', l.expires, id) == 1 then enter(id, i, l.flags, '-', l.tenant, l.owner) end -- or its record alone was lost
       end
     end
   end

@@ -217,9 +217,8 @@ local function rare()
     return s
   end
 
-  -- enter makes a lease count whose record is written.
-  local function enter(id, i, flags, request, name, owner, expires)
-    call('ZADD', P .. 'x', expires, id)
+  -- enter makes a lease count whose record and end are written.
+  local function enter(id, i, flags, request, name, owner)
     if request ~= '-' then call('HSET', P .. 'q', request, id) end
     if owner ~= '' then call('SADD', P .. 'o:' .. owner, id) end
     tenant('t', name, 1)

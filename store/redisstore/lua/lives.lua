@@ -15,7 +15,7 @@ local function prolong(id, s, l, ttl, maxAge)
   end
   l.ttl, l.expires, l.keeper = ttl, time(ends), replica
   write(id, l)
-  call('ZADD', P .. 'x', l.expires, id)
+  if call('ZADD', P .. 'x', l.expires, id) == 1 then enter(id, l.i, l.flags, l.request, l.tenant, l.owner) end -- its end was lost
   return 'a', ends, 0
 end
 

@@ -1,4 +1,4 @@
--- Makes accounts known and sets their limits. Without the guard: it is how a caller learns the epoch.
+-- Makes accounts known and sets their limits. Without the guard: it is how a caller learns the epoch. After recount.lua.
 --
 -- ARGV[2]  the epoch that begins if the server knows none
 -- ARGV[6]  where the caller thinks the clock is, 0 when it does not know; a new memory goes on from there
@@ -17,18 +17,11 @@ if loads == '' then
     added, now = added + expected - now, expected
     nowText = time(now)
   end
-  loads = string.sub(ARGV[2], 1, EPOCH) .. string.format('%016.0f', added) ..
-    string.rep('000000' .. three(UNLISTED) .. '0', call('HLEN', P .. 'A'))
+  local n = places()
+  loads = string.sub(ARGV[2], 1, EPOCH) .. string.format('%016.0f', added) .. string.rep('000000' .. three(UNLISTED) .. '0', n)
   chain = string.sub(loads, EPOCH - 7, EPOCH)
   call('SET', P .. 'L', loads)
-  for _, id in ipairs(call('ZRANGE', P .. 'x', 0, -1)) do
-    local s = lease(id)
-    if s then
-      local l = read(s)
-      count(l.i, 1, 0, has(l.flags, 'p') and 1 or 0)
-    end
-  end
-  for _, s in ipairs(call('HVALS', P .. 'w')) do count(tonumber(string.match(s, '^(%-?%d+)')), 0, 1, 0) end
+  recount(n)
 end
 if not untimely then due(STEP) end
 call('ZADD', P .. 'r', int(now + tonumber(ARGV[7])), replica)
