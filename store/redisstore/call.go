@@ -207,6 +207,7 @@ func (s *Store) run(ctx context.Context, script *rueidis.Lua, args []string) (*r
 		}
 		return nil, err
 	}
+	s.conn.heard()
 	if len(rows) == 0 {
 		return nil, errShort
 	}

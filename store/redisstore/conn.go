@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -39,8 +40,9 @@ type conn struct {
 	kick chan struct{}
 	// up is closed once the first was.
 	up chan struct{}
-	// doubted holds one whose server did not answer.
-	doubted chan rueidis.Client
+	// doubted holds one whose server did not answer; answered says that one has since.
+	doubted  chan rueidis.Client
+	answered atomic.Bool
 
 	// mu guards what follows.
 	mu     sync.RWMutex
@@ -91,24 +93,37 @@ func (c *conn) doubt(client rueidis.Client) {
 	}
 }
 
+// heard ends the doubt.
+func (c *conn) heard() {
+	if !c.answered.Load() {
+		c.answered.Store(true)
+	}
+}
+
 // follow asks them, until ctx ends. They tell the client by themselves when another server is the master, but the one that leads a
-// failover not before all replicas follow the new one, which can take as long as its failover-timeout.
+// failover not before all replicas follow the new one, which can take as long as its failover-timeout. A master that answers is kept
+// until it refuses or they tell, so that all replicas go over together.
 func (c *conn) follow(ctx context.Context) {
 	for {
+		var client rueidis.Client
 		select {
 		case <-ctx.Done():
 			return
-		case client := <-c.doubted:
-			if other, err := dial(ctx, c.server); err == nil && !c.replace(client, other) {
-				other.Close()
-			}
+		case client = <-c.doubted:
 		}
+		c.answered.Store(false)
 		fired, stop := c.clock.After(askSentinels)
 		select {
 		case <-ctx.Done():
 		case <-fired:
 		}
 		stop()
+		if c.answered.Load() {
+			continue
+		}
+		if other, err := dial(ctx, c.server); err == nil && !c.replace(client, other) {
+			other.Close()
+		}
 	}
 }
 
@@ -116,7 +131,7 @@ func (c *conn) follow(ctx context.Context) {
 func (c *conn) replace(old, other rueidis.Client) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.client != old || c.closed || slices.Equal(masters(old), masters(other)) {
+	if c.client != old || c.closed || c.answered.Load() || slices.Equal(masters(old), masters(other)) {
 		return false
 	}
 	c.client = other
