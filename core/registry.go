@@ -71,6 +71,9 @@ func (r *registry) apply(ctx context.Context, store Base, accounts []pool.Accoun
 	numbered := make([]pool.Account, len(accounts))
 	copy(numbered, accounts)
 	roster := Roster{Accounts: append([]RosterEntry(nil), r.roster.Accounts...)}
+	for i := range roster.Accounts {
+		roster.Accounts[i].Left = true
+	}
 	for i := range numbered {
 		a := &numbered[i]
 		a.Ordinal = int(r.ordinalLocked(a.ID))
@@ -86,7 +89,7 @@ func (r *registry) apply(ctx context.Context, store Base, accounts []pool.Accoun
 	// Ordinals that only reports have named so far have their id, and no limit to keep.
 	for id, ordinal := range r.ordinals { // order-free: each writes its own place
 		if int(ordinal) < len(roster.Accounts) && roster.Accounts[ordinal].ID == "" {
-			roster.Accounts[ordinal].ID = id
+			roster.Accounts[ordinal] = RosterEntry{ID: id, Left: true}
 		}
 	}
 	if err := store.Register(ctx, &roster); err != nil {

@@ -135,6 +135,9 @@ type RosterEntry struct {
 	ID string
 	// Limit is the most leases at a time; 0 or less is unlimited. A limit below what is in use grants nothing until it drains.
 	Limit int
+	// Left says that no roster of this process lists the account any more: what it was told of it before stands, and a store that
+	// others share may forget the account once nobody has listed it for long.
+	Left bool
 	// Closed grants nothing, whatever the limit and whatever is in use.
 	Closed bool
 }

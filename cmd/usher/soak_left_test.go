@@ -9,7 +9,7 @@ import (
 )
 
 // standing are the keys that stay as long as ushers use a namespace, whatever they did: store/redisstore's doc.go says what is in them.
-var standing = []string{"L", "A", "N", "F", "K", "r", "g", "at"}
+var standing = []string{"L", "A", "N", "k", "F", "K", "r", "g", "at"}
 
 // awaitNothingLeft is after the work, when all was given back or ends by itself: nothing stays in use, and no key in Redis that neither ends
 // nor belongs to accounts or ushers that are there.

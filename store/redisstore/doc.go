@@ -10,7 +10,7 @@
 // comes next, a few records at a time, and counted out before anything else is done.
 //
 //	L          the epoch, what the clock has jumped by, and loads: in use, waiting, limit and probes of each account, of fixed width
-//	A, N       account → place in L, and back
+//	A, N, k    account → place in L, and back; places by when a roster listed their account last
 //	l:ID, x    a lease's record, or the mark that it leaves; leases and waiters (with !) by their end
 //	q, o:NAME  request key → lease; an owner's leases
 //	t, tw, wr  tenant → leases, tenant → waiters, replica → waiters
@@ -21,12 +21,13 @@
 //	a, as, ar  pushed accounts, pushed states, their revision
 //	r, g, e    replicas by when their heartbeat is over, and their last registrations; leases that ended by themselves, to be told of
 //	m          replica → what it has learned of accounts; with ! until when that stands
-//	at, dying  where the sweep is, and for which dead replicas it began
+//	at, dying  where the sweep is, and the longest life of a binding; for which dead replicas the sweep began
 //	K          the key that tokens are signed with
 //	wake       the channel of signals
 //
 // An epoch names one life of the server's memory, and the accounts that have places in it: a place is worth nothing in another.
-// A replica that meets another epoch makes its accounts known again and goes on.
+// A replica that meets another epoch makes its accounts known again and goes on. It also does so once a day, so that the place of an account that
+// nobody has listed for a week can go to another.
 //
 // What is in use is what x lists. Each heartbeat compares: where L, A, N, x, w and wr do not agree a key was lost, and L goes too,
 // so that another epoch begins, in which all is counted anew from the records (lua/recount.lua). K it puts back.

@@ -82,7 +82,7 @@ var kinds = map[string]string{
 	"L": "string", "A": "hash", "N": "hash", "l:": "string", "x": "zset", "q": "hash", "o:": "set", "t": "hash", "tw": "hash",
 	"wr": "hash", "w": "hash", "T": "zset", "F": "hash", "n:": "string", "b:": "string", "s:": "string",
 	"c": "hash", "a": "hash", "as": "hash", "ar": "string", "r": "zset", "e": "list", "K": "string",
-	"g": "hash", "at": "hash", "dying": "hash", "m": "hash",
+	"g": "hash", "k": "zset", "at": "hash", "dying": "hash", "m": "hash",
 }
 
 // lapses are those whose keys end by themselves.
@@ -244,6 +244,11 @@ func (i *inspection) places() {
 	if len(names) != len(ids) || len(loads) != headSize+len(ids)*loadWidth && loads != "" {
 		i.fault("%d accounts, %d names, loads of %d", len(ids), len(names), len(loads))
 		return
+	}
+	for place := range i.namespace["k"].pairs() {
+		if names[place] == "" {
+			i.fault("place %s was listed, and is nobody's", place)
+		}
 	}
 	seen := 0
 	for id, place := range ids {

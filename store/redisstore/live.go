@@ -60,6 +60,10 @@ func (s *Store) born() {
 	}
 }
 
+// listEvery is how often the accounts are made known that were known before: a place whose account nobody lists for DISUSE
+// (lua/prelude.lua), which is far longer, may go to another.
+const listEvery = 24 * time.Hour
+
 // beat tells the store that this replica lives, and what it lost of its registration.
 func (s *Store) beat(ctx context.Context) error {
 	registered := ""
@@ -72,6 +76,8 @@ func (s *Store) beat(ctx context.Context) error {
 	if err == nil && r.number() == 0 && registered != "" {
 		// A failover may have lost what the last registration changed.
 		err = s.registerAgain(ctx, r.known, "")
+	} else if listed := s.listed.Load(); err == nil && listed != nil && s.clock.Now().Sub(*listed) >= listEvery {
+		err = s.registerAgain(ctx, r.known, r.known.life())
 	}
 	if err == nil && r.number() == 0 {
 		err = s.keyAgain(ctx)

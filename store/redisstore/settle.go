@@ -30,6 +30,7 @@ func (s *Store) Settle(ctx context.Context, events []core.Settlement, results []
 func (s *Store) settleSome(ctx context.Context, events []core.Settlement, results []core.Settled) error {
 	a, err := s.do(ctx, s.opts.Budget, len(events), func(t *table, o *op) {
 		for i := range events {
+			s.bindsFor(events[i].BindTTL)
 			writeEvent(t, o, &events[i])
 		}
 	})

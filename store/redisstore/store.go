@@ -80,7 +80,10 @@ type Store struct {
 	registering sync.Mutex
 	roster      core.Roster
 	registered  atomic.Pointer[string] // by what the last registration is known
-	key         []byte                 // that tokens are signed with
+	// listed is when the accounts were last made known, longest how long the longest life is that a binding got, in nanoseconds.
+	listed  atomic.Pointer[time.Time]
+	longest atomic.Int64
+	key     []byte // that tokens are signed with
 
 	// reborn holds one token when the server's memory was found to be a new one.
 	reborn chan struct{}

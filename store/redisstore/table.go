@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"time"
 
 	"usher.internal/core"
 	"usher.internal/core/decide"
@@ -183,7 +184,9 @@ func (s *Store) makeKnown(ctx context.Context, roster *core.Roster, told string)
 			}
 		}
 		s.table.Store(next)
+		now := s.clock.Now()
 		s.registered.Store(&mark)
+		s.listed.Store(&now)
 		if before.life() != "" && before.life() != next.life() {
 			s.born()
 		}
@@ -211,14 +214,17 @@ func (s *Store) register(ctx context.Context, roster *core.Roster, mark, told st
 		ordinals = ordinals[len(some):]
 		args := append(
 			s.head(drawName()+noEpoch[:8]), s.reckoning.micro(s.clock.Now()), life(s.opts.StoreLeaseTTL), mark, next.epoch, told,
+			life(time.Duration(s.longest.Load())),
 		)
 		for _, ordinal := range some {
 			entry := &roster.Accounts[ordinal]
-			limit := min(max(entry.Limit, 0), unlisted-1)
+			limit := strconv.Itoa(min(max(entry.Limit, 0), unlisted-1))
 			if entry.Closed {
-				limit = unlisted
+				limit = strconv.Itoa(unlisted)
+			} else if entry.Left {
+				limit = "-"
 			}
-			args = append(args, entry.ID, strconv.Itoa(limit))
+			args = append(args, entry.ID, limit)
 		}
 		r, err := s.run(ctx, s.scripts.register, args)
 		if err != nil {
@@ -232,6 +238,9 @@ func (s *Store) register(ctx context.Context, roster *core.Roster, mark, told st
 		}
 		for _, ordinal := range some {
 			place := r.number()
+			if place < 0 && roster.Accounts[ordinal].Left {
+				continue
+			}
 			if place < 0 || place > unlisted {
 				r.fail(errRecord)
 				break
@@ -336,4 +345,12 @@ func (s *Store) Secret(ctx context.Context) ([]byte, error) {
 	}
 	s.key = key
 	return append([]byte(nil), key...), nil
+}
+
+// bindsFor takes down how long a binding lives.
+func (s *Store) bindsFor(ttl time.Duration) time.Duration {
+	for longest := s.longest.Load(); int64(ttl) > longest; longest = s.longest.Load() {
+		s.longest.CompareAndSwap(longest, int64(ttl))
+	}
+	return ttl
 }

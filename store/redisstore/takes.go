@@ -123,7 +123,7 @@ func (s *Store) TakeFirst(ctx context.Context, asked *core.FirstTake) (core.Firs
 			says.session = '-'
 		}
 		t.begin(o, 'F', says)
-		o.lives = [3]time.Duration{asked.Grant.TTL, asked.SessionTTL}
+		o.lives = [3]time.Duration{asked.Grant.TTL, s.bindsFor(asked.SessionTTL)}
 		o.text = appendOrder(o.text, table, asked.Order)
 		o.end()
 		t.end(o, asked.Session, core.BindingKey{})
@@ -229,7 +229,7 @@ func (s *Store) TakeBound(ctx context.Context, asked *core.BoundTake) (core.Boun
 			alone: letterIf(asked.ResponseAlone, 'r', '-'), loads: letterIf(asked.AlwaysLoads, 'a', '-'),
 		})
 		o.fates = s.fates.of(table, asked)
-		o.lives = [3]time.Duration{asked.Grant.TTL, asked.SessionTTL, asked.ResponseTTL}
+		o.lives = [3]time.Duration{asked.Grant.TTL, s.bindsFor(asked.SessionTTL), s.bindsFor(asked.ResponseTTL)}
 		t.end(o, asked.Session, asked.Response)
 	})
 	if err != nil {

@@ -162,19 +162,37 @@ local function rare()
     turn = nil
   end
 
-  -- named gives the place of an account, which is made known if need be: then it has no slots until a roster lists it.
-  local function named(id)
+  -- vacant gives the place of an account that no roster has listed for so long that nothing of it can be left.
+  local function vacant()
+    local before = now - DISUSE - (tonumber(call('HGET', P .. 'at', 'longest')) or 0)
+    for _, i in ipairs(call('ZRANGEBYSCORE', P .. 'k', '-inf', int(before), 'LIMIT', 0, STEP)) do
+      local a = account(tonumber(i))
+      if a and a.use == 0 and a.wait == 0 and a.probes == 0 then return tonumber(i) end
+    end
+  end
+
+  -- named gives the place of an account, which is made known if need be: then it has no slots until a roster lists it. And whether
+  -- it was made known. It has another's place only when reuse says so: when its caller knows nobody in that.
+  local function named(id, reuse)
     local i = call('HGET', P .. 'A', id)
-    if i then return tonumber(i) end
-    i = call('HLEN', P .. 'A')
+    if i then return tonumber(i), false end
+    i = reuse and vacant()
+    if i then
+      call('HDEL', P .. 'A', call('HGET', P .. 'N', i))
+      call('HDEL', P .. 'F', i)
+      changed[i] = ALL
+    else
+      i = call('HLEN', P .. 'A')
+      call('APPEND', P .. 'L', '000000' .. three(UNLISTED) .. '0')
+    end
     call('HSET', P .. 'A', id, i)
     call('HSET', P .. 'N', i, id)
+    call('ZADD', P .. 'k', nowText, i)
     -- Places are worth nothing to who knows other accounts in them, as after a failover that lost some.
     chain = string.sub(redis.sha1hex(chain .. id), 1, 8)
     call('SETRANGE', P .. 'L', EPOCH - 8, chain)
-    call('APPEND', P .. 'L', '000000' .. three(UNLISTED) .. '0')
     accounts[i] = { use = 0, wait = 0, limit = UNLISTED, probes = 0, below = 0 }
-    return i
+    return i, true
   end
 
   local function tenant(key, name, by)

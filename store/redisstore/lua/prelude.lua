@@ -20,6 +20,7 @@ local EPOCH, HEAD, WIDTH, UNLISTED = 24, 40, 10, 262143
 local STEP = 64 -- of what is over, ended by one call
 local TOLD = 65536 -- of what ended by itself
 local APART = 5000000 -- by which clocks part that have jumped
+local DISUSE = 604800000000 -- after which an account that no roster lists loses its place, if nothing that is bound to it can live
 local loads = call('GET', P .. 'L') or ''
 
 local added = tonumber(sub(loads, EPOCH + 1, HEAD)) or 0
