@@ -225,9 +225,13 @@ func (s *Store) End(ctx context.Context, ids []core.LeaseID, how core.LeaseEnd) 
 	err = s.on(ctx, func(store core.Store, i *island) (err error) {
 		ended, err = store.End(ctx, ids, how)
 		for n := range ended {
-			if i != nil && err == nil {
-				// It is over for the primary too, which has no word for it that comes later.
-				s.pending.add(core.Settlement{Kind: core.SettleUnused, Lease: ended[n].ID})
+			// The primary has no other word for it that comes later.
+			l := &ended[n]
+			e := core.Settlement{Kind: core.SettleUnused, Lease: l.ID, Account: l.Account, GrantedAt: l.GrantedAt}
+			if err == nil && i != nil {
+				s.pending.add(e)
+			} else if err == nil {
+				s.ends.add(e, s.clock.Now())
 			}
 		}
 		return err

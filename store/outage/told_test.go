@@ -55,6 +55,23 @@ func TestEndsAreToldAgain(t *testing.T) {
 	}
 }
 
+// TestEndsOfOwnersAreToldAgain: likewise of leases that ended with their owner.
+func TestEndsOfOwnersAreToldAgain(t *testing.T) {
+	d := newDrill(t, 2, Options{}, 4)
+	d.seen()
+	d.take(d.all[0], 0)
+	ended, err := d.all[1].End(t.Context(), []core.LeaseID{d.held["a"][0].ID}, core.LeaseEndForgotten)
+	if err != nil || len(ended) != 1 || d.all[0].ledger.holds("a") != 1 {
+		t.Fatalf("%d ended, %d are looked after: %v", len(ended), d.all[0].ledger.holds("a"), err)
+	}
+	d.lose()
+	d.server.FlushAll()
+	d.back()
+	if n := d.inUse(d.all[0])["a"]; n != 0 {
+		t.Errorf("%d in use", n)
+	}
+}
+
 // TestGrantsThatAFailoverLost are taken up again, though nobody was without the store.
 func TestGrantsThatAFailoverLost(t *testing.T) {
 	d := newDrill(t, 2, Options{}, 4)

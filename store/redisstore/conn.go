@@ -40,9 +40,9 @@ type conn struct {
 	kick chan struct{}
 	// up is closed once the first was.
 	up chan struct{}
-	// doubted holds one whose server did not answer; answered says that one has since.
-	doubted  chan rueidis.Client
-	answered atomic.Bool
+	// doubted holds one whose server did not answer; answered says that one has since. worn holds one that gives no signals any more.
+	doubted, worn chan rueidis.Client
+	answered      atomic.Bool
 
 	// mu guards what follows.
 	mu     sync.RWMutex
@@ -52,7 +52,8 @@ type conn struct {
 }
 
 func newConn(server *Server, clock core.Clock) *conn {
-	c := &conn{server: server, clock: clock, kick: make(chan struct{}, 1), up: make(chan struct{}), doubted: make(chan rueidis.Client, 1), last: errNotConnected}
+	c := &conn{server: server, clock: clock, kick: make(chan struct{}, 1), up: make(chan struct{}), last: errNotConnected}
+	c.doubted, c.worn = make(chan rueidis.Client, 1), make(chan rueidis.Client, 1)
 	c.kick <- struct{}{}
 	return c
 }
@@ -100,16 +101,28 @@ func (c *conn) heard() {
 	}
 }
 
-// follow asks them, until ctx ends. They tell the client by themselves when another server is the master, but the one that leads a
+// wear has a client replaced that gives no signals though its server answers: it does not make a broken connection for them anew
+// while the one for calls stands.
+func (c *conn) wear(client rueidis.Client) {
+	select {
+	case c.worn <- client:
+	default:
+	}
+}
+
+// follow replaces clients, until ctx ends. Sentinels tell the client by themselves when another server is the master, but the one that leads a
 // failover not before all replicas follow the new one, which can take as long as its failover-timeout. A master that answers is kept
 // until it refuses or they tell, so that all replicas go over together.
 func (c *conn) follow(ctx context.Context) {
 	for {
 		var client rueidis.Client
+		elsewhere := false
 		select {
 		case <-ctx.Done():
 			return
 		case client = <-c.doubted:
+			elsewhere = true
+		case client = <-c.worn:
 		}
 		c.answered.Store(false)
 		fired, stop := c.clock.After(askSentinels)
@@ -118,25 +131,26 @@ func (c *conn) follow(ctx context.Context) {
 		case <-fired:
 		}
 		stop()
-		if c.answered.Load() {
-			continue
-		}
-		if other, err := dial(ctx, c.server); err == nil && !c.replace(client, other) {
-			other.Close()
+		if !elsewhere || !c.answered.Load() {
+			c.replace(ctx, client, elsewhere)
 		}
 	}
 }
 
-// replace puts another client in the place of one, if it has another master.
-func (c *conn) replace(old, other rueidis.Client) bool {
+// replace puts another client in the place of one; elsewhere says: only if it has another master.
+func (c *conn) replace(ctx context.Context, old rueidis.Client, elsewhere bool) {
+	other, err := dial(ctx, c.server)
+	if err != nil {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.client != old || c.closed || c.answered.Load() || slices.Equal(masters(old), masters(other)) {
-		return false
+	if c.client != old || c.closed || elsewhere && (c.answered.Load() || slices.Equal(masters(old), masters(other))) {
+		go other.Close()
+		return
 	}
 	c.client = other
-	go old.Close()
-	return true
+	go old.Close() // what was asked of it is answered first
 }
 
 // masters gives the address of a client's server.

@@ -31,9 +31,15 @@ const crowdSize = 64
 // newCrowd begins at a server.
 func newCrowd(t *testing.T, server Server, namespace string) *crowd {
 	t.Helper()
+	return newPatientCrowd(t, server, namespace, DefaultBudget)
+}
+
+// newPatientCrowd waits so long for an answer.
+func newPatientCrowd(t *testing.T, server Server, namespace string, budget time.Duration) *crowd {
+	t.Helper()
 	c := &crowd{T: t}
 	for range 2 {
-		s := open(t, Options{Server: server, Namespace: namespace, Budget: 50 * time.Millisecond})
+		s := open(t, Options{Server: server, Namespace: namespace, Budget: budget})
 		until(t, "the accounts are known", func() bool { return s.Register(t.Context(), worldRoster()) == nil })
 		c.stores = append(c.stores, s)
 	}

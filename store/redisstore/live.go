@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -121,7 +122,13 @@ type lostTakes struct {
 	// mu guards what follows.
 	mu   sync.Mutex
 	list []lostTake
+	// young and old are what was taken back last, young since a time.
+	young, old []lostTake
+	since      time.Time
 }
+
+// rememberedFor is how far back at least it is remembered what was taken back: a master that takes over may have the take and not that.
+const rememberedFor = 10 * time.Second
 
 func (l *lostTakes) add(t lostTake) {
 	l.mu.Lock()
@@ -129,10 +136,7 @@ func (l *lostTakes) add(t lostTake) {
 	if len(l.list) < lostMost {
 		l.list = append(l.list, t)
 	}
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
+	l.wakeUp()
 }
 
 // due gives takes that the server carries out no more, and when to look again.
@@ -149,10 +153,31 @@ func (l *lostTakes) due(now time.Time, most int) (due []lostTake, wait time.Dura
 	return append(due, l.list[:n]...), wait
 }
 
-func (l *lostTakes) done(n int) {
+func (l *lostTakes) done(n int, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if len(l.young) >= lostMost || now.Sub(l.since) >= rememberedFor {
+		l.young, l.old, l.since = nil, l.young, now
+	}
+	l.young = append(l.young, l.list[:n]...)
 	l.list = append(l.list[:0:0], l.list[n:]...)
+}
+
+// again has what was taken back of late taken back once more.
+func (l *lostTakes) again() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.list = slices.Concat(l.old, l.young, l.list)
+	l.young, l.old = nil, nil
+	l.wakeUp()
+}
+
+// wakeUp says that there are some. mu is held.
+func (l *lostTakes) wakeUp() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
 }
 
 const (
@@ -172,7 +197,7 @@ func (s *Store) takeBackLost(ctx context.Context) {
 		switch {
 		case len(due) > 0:
 			if s.takeBack(ctx, due) == nil {
-				s.lost.done(len(due))
+				s.lost.done(len(due), s.clock.Now())
 				continue
 			}
 			wait = takeBackRetry

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"usher.internal/core"
+	"usher.internal/store/storetest/redistest"
 )
 
 // cutOff keeps a replica from its server until it is called: for the others it is dead.
@@ -188,4 +189,42 @@ func TestBeatsSoon(t *testing.T) {
 	if got := p.next(nil, 600*time.Millisecond); got != 200*time.Millisecond {
 		t.Errorf("the pause of short lives is %v", got)
 	}
+}
+
+// TestSignalsComeBack: a connection for signals that breaks alone is made anew, each time, and no call fails for that.
+func TestSignalsComeBack(t *testing.T) {
+	t.Parallel()
+	if !redistest.Available() {
+		return
+	}
+	server := redistest.Single(t)
+	c := newPatientCrowd(t, single(server.Addr()), "signals", patience)
+	for range 3 {
+		before := c.stores[0].Sessions()
+		server.Must("CLIENT", "KILL", "TYPE", "pubsub")
+		until(t, "signals are heard again", func() bool { return c.stores[0].Sessions() > before && c.stores[1].Sessions() > before })
+	}
+	if n := c.failed.Load(); n > 0 {
+		t.Errorf("%d calls failed", n)
+	}
+	c.settled(single(server.Addr()))
+}
+
+// TestTakenBackAgain: a master that takes over may have a take that was not answered, and not that it was taken back.
+func TestTakenBackAgain(t *testing.T) {
+	t.Parallel()
+	if !redistest.Available() {
+		return
+	}
+	server := redistest.Single(t)
+	w := &world{options: Options{Server: single(server.Addr()), Budget: patience}}
+	s := w.replica(t)
+	take := w.long()
+	lost := lostTake{id: key(w.take(t, s, take).ID)}
+	s.lost.add(lost)
+	until(t, "it is taken back", func() bool { return usedBy(t, s) == [3]int32{} && s.lost.none() })
+	do(t, w.client(t), "DEL", s.prefix[0]+"l:"+lost.id)
+	w.take(t, s, take)
+	server.Must("CLIENT", "KILL", "TYPE", "pubsub")
+	until(t, "it is taken back again", func() bool { return usedBy(t, s) == [3]int32{} })
 }

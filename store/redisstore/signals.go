@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -28,15 +29,21 @@ func (s *Store) Sessions() uint64 { return s.sessions.Load() }
 
 // listen passes on what the server publishes, until ctx ends.
 func (s *Store) listen(ctx context.Context) {
-	heard := sync.OnceFunc(func() { close(s.listening) })
-	hooked := rueidis.WithOnSubscriptionHook(ctx, func(rueidis.PubSubSubscription) {
-		s.sessions.Add(1)
-		heard()
-	})
+	first := sync.OnceFunc(func() { close(s.listening) })
 	for ctx.Err() == nil {
 		if client, err := s.conn.get(); err == nil {
+			var heard atomic.Bool
+			hooked := rueidis.WithOnSubscriptionHook(ctx, func(rueidis.PubSubSubscription) {
+				heard.Store(true)
+				s.sessions.Add(1)
+				s.lost.again()
+				first()
+			})
 			// It returns when the connection breaks; what is published meanwhile is lost, which is why receivers look by themselves too.
-			_ = client.Receive(hooked, s.subscription(client), func(m rueidis.PubSubMessage) { s.tell(ctx, m.Message) })
+			err = client.Receive(hooked, s.subscription(client), func(m rueidis.PubSubMessage) { s.tell(ctx, m.Message) })
+			if err != nil && !heard.Load() && client.Do(ctx, client.B().Ping().Build()).Error() == nil {
+				s.conn.wear(client)
+			}
 		}
 		if !s.pause(ctx, resubscribe) {
 			return
