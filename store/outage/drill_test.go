@@ -16,7 +16,7 @@ import (
 
 const (
 	leaseTTL = time.Hour
-	patience = 20 * time.Second
+	patience = time.Minute
 )
 
 // drill is several replicas on one server that can be taken away.
@@ -49,7 +49,7 @@ func newDrill(t *testing.T, replicas int, opts Options, limits ...int) *drill {
 func (d *drill) begin(opts Options) *Store {
 	d.Helper()
 	primary, err := redisstore.New(redisstore.Options{
-		Server: redisstore.Server{Addresses: []string{d.server.Addr()}}, Clock: d.clock, Budget: 5 * time.Second, StoreLeaseTTL: 30 * time.Second,
+		Server: redisstore.Server{Addresses: []string{d.server.Addr()}}, Clock: d.clock, Budget: patience, StoreLeaseTTL: 30 * time.Second,
 	})
 	if err != nil {
 		d.Fatal(err)

@@ -13,14 +13,13 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
-
-	"usher.internal/core"
 )
 
 const (
-	// dialTimeout bounds a connection's making.
+	// dialTimeout bounds a connection's making, unless calls may take longer.
 	dialTimeout = time.Second
-	// writeTimeout is after how long without a reply a connection is given up; the calls on it have ended long before.
+	// writeTimeout is after how long without a reply a connection is given up. The calls on it have ended long before: it is longer
+	// where the budget is long.
 	writeTimeout = 2 * time.Second
 	// redial is the pause between attempts to reach a server that was never reached.
 	redial = 200 * time.Millisecond
@@ -35,7 +34,7 @@ var errNotConnected = errors.New("not connected yet")
 // to be no master any more.
 type conn struct {
 	server *Server
-	clock  core.Clock
+	budget time.Duration // of a call
 	// kick tells that a client is to be made.
 	kick chan struct{}
 	// up is closed once the first was.
@@ -51,8 +50,8 @@ type conn struct {
 	closed bool
 }
 
-func newConn(server *Server, clock core.Clock) *conn {
-	c := &conn{server: server, clock: clock, kick: make(chan struct{}, 1), up: make(chan struct{}), last: errNotConnected}
+func newConn(opts *Options) *conn {
+	c := &conn{server: &opts.Server, budget: opts.Budget, kick: make(chan struct{}, 1), up: make(chan struct{}), last: errNotConnected}
 	c.doubted, c.worn = make(chan rueidis.Client, 1), make(chan rueidis.Client, 1)
 	c.kick <- struct{}{}
 	return c
@@ -125,12 +124,9 @@ func (c *conn) follow(ctx context.Context) {
 		case client = <-c.worn:
 		}
 		c.answered.Store(false)
-		fired, stop := c.clock.After(askSentinels)
-		select {
-		case <-ctx.Done():
-		case <-fired:
+		if !delay(ctx, askSentinels) {
+			return
 		}
-		stop()
 		if !elsewhere || !c.answered.Load() {
 			c.replace(ctx, client, elsewhere)
 		}
@@ -139,7 +135,7 @@ func (c *conn) follow(ctx context.Context) {
 
 // replace puts another client in the place of one; elsewhere says: only if it has another master.
 func (c *conn) replace(ctx context.Context, old rueidis.Client, elsewhere bool) {
-	other, err := dial(ctx, c.server)
+	other, err := dial(ctx, c.server, c.budget)
 	if err != nil {
 		return
 	}
@@ -165,12 +161,8 @@ func (c *conn) run(ctx context.Context) {
 		case <-c.kick:
 		}
 		for !c.make(ctx) {
-			fired, stop := c.clock.After(redial)
-			select {
-			case <-ctx.Done():
-				stop()
+			if !delay(ctx, redial) {
 				return
-			case <-fired:
 			}
 		}
 		if first {
@@ -180,7 +172,7 @@ func (c *conn) run(ctx context.Context) {
 }
 
 func (c *conn) make(ctx context.Context) bool {
-	client, err := dial(ctx, c.server)
+	client, err := dial(ctx, c.server, c.budget)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -208,13 +200,13 @@ func (c *conn) close() {
 }
 
 // dial makes a client that never runs a command twice: a take that the client sends again by itself may be carried out
-// after its caller gave up. Its connections end with ctx.
-func dial(ctx context.Context, server *Server) (rueidis.Client, error) {
+// after its caller gave up. Its connections end with ctx, and no sooner than calls that have a budget.
+func dial(ctx context.Context, server *Server, budget time.Duration) (rueidis.Client, error) {
 	option := rueidis.ClientOption{
 		InitAddress: server.Addresses, Username: server.User, Password: server.Password, SelectDB: server.Database,
 		TLSConfig: server.TLS, ClientName: "usher", ClientSetInfo: rueidis.DisableClientSetInfo,
 		DisableCache: true, DisableRetry: true, AlwaysRESP2: true,
-		Dialer: net.Dialer{Timeout: dialTimeout, KeepAlive: time.Second}, ConnWriteTimeout: writeTimeout,
+		Dialer: net.Dialer{Timeout: max(dialTimeout, budget), KeepAlive: time.Second}, ConnWriteTimeout: max(writeTimeout, 2*budget),
 	}
 	network := "tcp"
 	if path, ok := strings.CutPrefix(server.Addresses[0], "unix://"); ok {

@@ -17,7 +17,6 @@ func TestServerClockJumps(t *testing.T) {
 }
 
 func jumps(t *testing.T, w *world, by time.Duration) {
-	w.options.Budget = time.Second
 	one, two := w.replica(t), w.replica(t)
 	take := w.first(0)
 	take.Grant.TTL = 90 * time.Second
@@ -62,7 +61,6 @@ func jumps(t *testing.T, w *world, by time.Duration) {
 func TestReplicaClockStops(t *testing.T) {
 	onWorlds(t, func(t *testing.T, w *world) {
 		mortal(w)
-		w.options.Budget = time.Second
 		awake := w.replica(t)
 		sleeper := w.replica(t)
 		w.take(t, sleeper, w.long())

@@ -18,7 +18,7 @@ import (
 )
 
 // patience is after how long a test gives up waiting for what must come.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // onServers runs a test on each kind of server that is at hand.
 func onServers(t *testing.T, test func(t *testing.T, server Server)) {
@@ -46,14 +46,14 @@ func replica(tb testing.TB, server Server, limits ...int) *core.Scheduler {
 // replicaWith is replica with options of its scheduler.
 func replicaWith(tb testing.TB, server Server, opts core.Options, limits ...int) *core.Scheduler {
 	tb.Helper()
-	opts.Store, opts.Entropy, opts.Shared = open(tb, Options{Server: server, Budget: 5 * time.Second}), rand.Uint64, true
+	opts.Store, opts.Entropy, opts.Shared = open(tb, Options{Server: server, Budget: patience}), rand.Uint64, true
 	return begin(tb, opts, limits)
 }
 
 // replicaAt is replica on a server whose time is now's, if that is not nil.
 func replicaAt(tb testing.TB, now func() time.Time, server Server, limits ...int) *core.Scheduler {
 	tb.Helper()
-	store := open(tb, Options{Server: server, Budget: 5 * time.Second, fakeNow: now})
+	store := open(tb, Options{Server: server, Budget: patience, fakeNow: now})
 	return begin(tb, core.Options{Store: store, Entropy: rand.Uint64, Shared: true}, limits)
 }
 

@@ -45,7 +45,7 @@ func (s *Store) listen(ctx context.Context) {
 				s.conn.wear(client)
 			}
 		}
-		if !s.pause(ctx, resubscribe) {
+		if !delay(ctx, resubscribe) {
 			return
 		}
 	}

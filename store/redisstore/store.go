@@ -120,7 +120,7 @@ func New(opts Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		conn: newConn(&opts.Server, opts.Clock), scripts: scripts, prefix: []string{"usher:{" + opts.Namespace + "}:"}, publish: "PUBLISH",
+		conn: newConn(&opts), scripts: scripts, prefix: []string{"usher:{" + opts.Namespace + "}:"}, publish: "PUBLISH",
 		replica: drawName(), clock: opts.Clock, logger: opts.Logger, opts: opts, hub: signal.NewHub(), listening: make(chan struct{}),
 	}
 	if opts.Server.Cluster {

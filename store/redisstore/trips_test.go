@@ -36,7 +36,7 @@ func tripsOf(t *testing.T, server *redistest.Server, n int) {
 	proxy := redistest.NewProxy(t, server.Addr())
 	// No heartbeat and no sweep while it counts.
 	store := open(t, Options{
-		Server: single(proxy.Addr()), Namespace: "trips" + strconv.Itoa(n), StoreLeaseTTL: 1000 * time.Hour, Budget: 5 * time.Second,
+		Server: single(proxy.Addr()), Namespace: "trips" + strconv.Itoa(n), StoreLeaseTTL: 1000 * time.Hour, Budget: patience,
 	})
 	s, err := core.New(t.Context(), core.Options{Store: store, Entropy: rand.Uint64, Shared: true, SweepEvery: 1000 * time.Hour})
 	must(t, err)

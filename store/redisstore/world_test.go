@@ -89,7 +89,7 @@ func (w *world) client(t storetest.TB) rueidis.Client { return beside(t, &w.opti
 
 func beside(t storetest.TB, server *Server) rueidis.Client {
 	t.Helper()
-	client, err := dial(context.Background(), server)
+	client, err := dial(context.Background(), server, patience)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
