@@ -103,7 +103,7 @@ func TestNextIncarnationReplacesThePrevious(t *testing.T) {
 
 func TestGoneOwnersLeasesEndAfterTheGrace(t *testing.T) {
 	w := newWorld(t, accounts(1, 5), Options{}, func(o *core.Options) {
-		o.Owners = core.OwnerTerms{HeartbeatInterval: 100 * time.Millisecond, HeartbeatTimeout: time.Second, OwnerGrace: 300 * time.Millisecond}
+		o.Owners = core.OwnerTerms{HeartbeatInterval: 100 * time.Millisecond, HeartbeatTimeout: time.Hour, OwnerGrace: 300 * time.Millisecond}
 	})
 	stream := w.open(t, "o", "1")
 	w.owned(t, ownedBy("o", "1"))

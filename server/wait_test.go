@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -145,14 +146,16 @@ func TestCappedTenantWaits(t *testing.T) {
 }
 
 func TestWaitEndsBeforeTheCallersDeadline(t *testing.T) {
-	w := newWorld(t, accounts(1, 1), Options{})
-	w.lease(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-	defer cancel()
-	r, err := w.scheduler.Select(ctx, &usherv1.SelectRequest{Wait: durationpb.New(30 * time.Second)})
-	if err != nil || r.GetRefusal().GetReason() != usherv1.RefusalReason_REFUSAL_REASON_WAIT_TIMEOUT || r.GetRefusal().GetPlaceInLine() != 1 {
-		t.Errorf("answered %v, %v", r, err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, accounts(1, 1), Options{})
+		w.lease(t)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		r, err := w.scheduler.Select(ctx, &usherv1.SelectRequest{Wait: durationpb.New(30 * time.Second)})
+		if err != nil || r.GetRefusal().GetReason() != usherv1.RefusalReason_REFUSAL_REASON_WAIT_TIMEOUT || r.GetRefusal().GetPlaceInLine() != 1 {
+			t.Errorf("answered %v, %v", r, err)
+		}
+	})
 }
 
 func TestDrainEndsWaits(t *testing.T) {
