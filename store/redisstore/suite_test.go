@@ -120,7 +120,10 @@ func TestSuite(t *testing.T) {
 		server := Server{Addresses: cluster.Addrs(), Cluster: true}
 		storetest.Run(t, realHarness(t, server, nil))
 		t.Run("master_killed", func(t *testing.T) {
-			failsOver(t, server, unheardMost, func() { cluster.MasterOf("usher:{failover}:").Kill() }, cluster.AwaitServing)
+			failsOver(t, server, unheardMost, func() {
+				master := cluster.MasterOf("usher:{failover}:")
+				master.KillHeard(cluster.Replicas(master)...)
+			}, cluster.AwaitServing)
 		})
 	})
 	t.Run("sentinel", func(t *testing.T) {
@@ -130,7 +133,10 @@ func TestSuite(t *testing.T) {
 		storetest.Run(t, realHarness(t, server, nil))
 		t.Run("failover", func(t *testing.T) { failsOver(t, server, unboundedly, sentinel.Failover, func() {}) })
 		t.Run("master_killed", func(t *testing.T) {
-			failsOver(t, server, unheardMost, func() { sentinel.Master().Kill() }, func() { sentinel.Master() })
+			failsOver(t, server, unheardMost, func() {
+				master := sentinel.Master()
+				master.KillHeard(sentinel.Replicas(master)...)
+			}, func() { sentinel.Master() })
 		})
 	})
 }

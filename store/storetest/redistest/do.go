@@ -10,8 +10,8 @@ import (
 	"github.com/alicebob/miniredis/v2/proto"
 )
 
-// doLimit means: how long one command of a test may take, connecting included.
-const doLimit = 5 * time.Second
+// doLimit means: how long one command of a test may take on a loaded machine, connecting included.
+const doLimit = 30 * time.Second
 
 // Do sends one command over the unix socket, on a connection of its own, so that nothing is retried or kept. It gives
 // a string, an int, a []any or nil, and an error reply as an error.

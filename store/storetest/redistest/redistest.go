@@ -23,7 +23,7 @@ const (
 	// required means: the variable that, when not empty, makes a missing server a failure.
 	required = "USHER_REQUIRE_REDIS"
 	// patience means: how long anything here may take on a loaded machine before it has failed.
-	patience = 60 * time.Second
+	patience = 2 * time.Minute
 	// pollEvery means: the pause between two looks at what cannot be waited for.
 	pollEvery = 5 * time.Millisecond
 	host      = "127.0.0.1"

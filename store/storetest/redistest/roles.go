@@ -88,6 +88,19 @@ func (s *Server) follows(master *Server) error {
 	return nil
 }
 
+// hearsNothing wants a replica to have got no further from one command to the next: between them it has read what there was.
+func (s *Server) hearsNothing() error {
+	first, err := roleOf(s)
+	if err != nil {
+		return err
+	}
+	second, err := roleOf(s)
+	if err == nil && second.offset != first.offset {
+		err = fmt.Errorf("server %d has got from %d to %d", s.port, first.offset, second.offset)
+	}
+	return err
+}
+
 func items(reply any) []any {
 	all, _ := reply.([]any)
 	return all

@@ -52,10 +52,11 @@ func NewSentinel(t storetest.TB, options ...Option) *Sentinel {
 }
 
 // watch makes a Sentinel know the master, and look at it more often than it would: it finds the rest by looking. Once the
-// master is down a replica is asked each second, and is fit for five ping periods after its answer: these may not be short.
+// master is down a replica is asked each second, and is fit for five ping periods after its answer: these may not be short. One that stood still
+// itself does nothing for the tilt period.
 func (s *Sentinel) watch(one *Server) {
 	s.t.Helper()
-	one.Must("SENTINEL", "DEBUG", "INFO-PERIOD", "500", "PUBLISH-PERIOD", "300", "PING-PERIOD", "500", "ASK-PERIOD", "300")
+	one.Must("SENTINEL", "DEBUG", "INFO-PERIOD", "500", "PUBLISH-PERIOD", "300", "PING-PERIOD", "500", "ASK-PERIOD", "300", "TILT-PERIOD", "1000")
 	one.Must("SENTINEL", "MONITOR", MasterName, host, strconv.Itoa(s.servers[0].port), strconv.Itoa(sentinelCount/2+1))
 	one.Must("SENTINEL", "SET", MasterName, "down-after-milliseconds", "1000", "failover-timeout", "4000", "parallel-syncs", "2")
 	if s.settings.password != "" {
@@ -77,6 +78,17 @@ func (s *Sentinel) Addrs() []string {
 
 // Servers gives the master of the beginning and its replicas.
 func (s *Sentinel) Servers() []*Server { return s.servers }
+
+// Replicas gives the servers that run besides the one that is their master.
+func (s *Sentinel) Replicas(of *Server) []*Server {
+	var all []*Server
+	for _, server := range s.servers {
+		if server != of && server.Runs() {
+			all = append(all, server)
+		}
+	}
+	return all
+}
 
 // Sentinels gives the Sentinels.
 func (s *Sentinel) Sentinels() []*Server { return s.sentinels }

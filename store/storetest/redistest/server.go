@@ -175,6 +175,19 @@ func (s *Server) Stop() { s.end(syscall.SIGTERM) }
 // Kill ends the server on the spot, paused or not, and waits until it is gone.
 func (s *Server) Kill() { s.end(os.Kill) }
 
+// KillHeard ends a master on the spot when its replicas have heard all that it said: what is lost is what it did in its last instant.
+func (s *Server) KillHeard(replicas ...*Server) {
+	s.t.Helper()
+	for _, replica := range replicas {
+		await(s.t, replicas, func() error { return replica.follows(s) })
+	}
+	s.Pause()
+	for _, replica := range replicas {
+		await(s.t, replicas, replica.hearsNothing)
+	}
+	s.Kill()
+}
+
 // Pause makes the server stand still with its connections open, as a machine that swaps does.
 func (s *Server) Pause() { s.stand(true) }
 
