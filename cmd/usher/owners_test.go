@@ -18,9 +18,11 @@ import (
 const (
 	gatewayLeases = 10
 	otherLeases   = 3
-	ownerTerms    = ", heartbeat: {interval: 200ms, timeout: 2s, grace: 1s}"
-	ownerTimeout  = 2 * time.Second
-	ownerGrace    = time.Second
+	ownerTerms    = ", heartbeat: {interval: 200ms, timeout: 4s, grace: 2s}"
+	ownerTimeout  = 4 * time.Second
+	ownerGrace    = 2 * time.Second
+	// ownerBeats is how many heartbeats fill more than timeout and grace.
+	ownerBeats = 35
 )
 
 // gatewayProcess is a gateway in a process of its own. What it tells is its out.
@@ -169,8 +171,7 @@ func TestGatewayComesBackInTime(t *testing.T) {
 	h := full(t, ownerTerms)
 	h.gateway.tell(t, "break")
 	h.gateway.await(t, h.gateway.out, "hello\n", 2)
-	// Heartbeats come every 200 ms: as many as fill more than timeout and grace.
-	h.gateway.await(t, h.gateway.out, "acked ", h.gateway.count("acked ")+20)
+	h.gateway.await(t, h.gateway.out, "acked ", h.gateway.count("acked ")+ownerBeats)
 	if n := h.inUse(t); n != gatewayLeases+otherLeases || h.gateway.count("lost ") > 0 {
 		t.Errorf("%d in use, want %d; lost %d", n, gatewayLeases+otherLeases, h.gateway.count("lost "))
 	}
@@ -206,7 +207,7 @@ func TestUsherIsKilledUnderAGateway(t *testing.T) {
 	g.await(t, g.out, "hello\n", hellos+1)
 	eventually(t, "the gateway's leases are in use again", func() bool { return find(t, s, "a").GetInUse() == gatewayLeases })
 	t.Logf("%d leases are in use again %v after the restart", gatewayLeases, time.Since(since).Round(time.Millisecond))
-	g.await(t, g.out, "acked ", g.count("acked ")+20)
+	g.await(t, g.out, "acked ", g.count("acked ")+ownerBeats)
 	if n := find(t, s, "a").GetInUse(); n != gatewayLeases || g.count("lost ") > 0 {
 		t.Errorf("%d in use, want %d; lost %d", n, gatewayLeases, g.count("lost "))
 	}

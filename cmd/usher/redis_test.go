@@ -182,7 +182,7 @@ func TestStartsWithoutRedis(t *testing.T) {
 	for mode, serves := range map[string]bool{"local_share": true, "fail_closed": false} {
 		t.Run(mode, func(t *testing.T) {
 			conf := file(t, strings.TrimSuffix(read(t, conf), "\n")+"\nredis: {urls: ['redis://127.0.0.1:1'], on_store_error: "+mode+"}\n")
-			s := launch(t, []string{"USHER_REDIS_PASSWORD=hunter2"}, "--config", conf)
+			s := launch(t, []string{"USHER_REDIS_PASSWORD=hunter2"}, "--config", conf, "--drain-timeout", "1h")
 			s.await(t, s.log, "the store is out of reach", 1)
 			s.addresses = servingAt(t, s)
 			resp, err := s.scheduler(t).Select(t.Context(), &usherv1.SelectRequest{})

@@ -45,7 +45,7 @@ func newCutOff(t *testing.T) *cutOff {
 			fmt.Fprintf(&conf, "  - {id: %s, max_concurrency: %d, groups: [%s]}\n", id, limit, id)
 		}
 		fmt.Fprintf(&conf, "server: {listen: ['unix://%s'], drain_timeout: 1s}\n", socketPath(t))
-		c.add(t, conf.String(), fmt.Sprintf("%s, budget: %s, local_settle: %v", urls([]string{way.Addr()}), redisBudget, cutOffSettle))
+		c.add(t, conf.String(), fmt.Sprintf("%s, budget: %s, local_settle: %v", urls([]string{way.Addr()}), patientBudget, cutOffSettle))
 		c.clients = append(c.clients, usherv1.NewSchedulerServiceClient(dial(t, c.all[i].addresses[0], eager)))
 	}
 	return c

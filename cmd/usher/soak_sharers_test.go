@@ -17,8 +17,9 @@ import (
 
 const (
 	replicas = 3
-	// redisBudget is a loaded machine's.
-	redisBudget = "500ms"
+	// redisBudget is a loaded machine's, patientBudget is for where Redis always answers, or is known to be away at once.
+	redisBudget   = "500ms"
+	patientBudget = "10s"
 	// sharersLife is how long leases outlive one of several ushers.
 	sharersLife = 3 * time.Second
 )
