@@ -23,6 +23,7 @@ const (
 	fleetSize    = 5
 	fleetWorkers = 12
 	fleetTerms   = ", heartbeat: {interval: 150ms, timeout: 800ms, grace: 700ms}"
+	fleetBeat    = 150 * time.Millisecond
 )
 
 var (

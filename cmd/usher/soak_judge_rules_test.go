@@ -88,6 +88,26 @@ func TestJudgeSeesWhatIsWrong(t *testing.T) {
 	}
 }
 
+// What is not sure because somebody was late is no fault of the judge's.
+func TestJudgeKnowsWhoWasLate(t *testing.T) {
+	for name, c := range map[string]struct {
+		ack   string
+		lease string
+		blind int
+	}{
+		"nobody":  {"ack 1 1 1001T", got(1, 1100, 1101, 1102), 1},
+		"usher":   {"ack 1 1 1300T", got(1, 1310, 1311, 1312), 0},
+		"gateway": {"ack 1 1 1001T", got(1, 2550, 2551, 2552), 0},
+		"answer":  {"ack 1 1 1001T", got(1, 1100, 1101, 1260), 0},
+	} {
+		l := recorded(t, "hello 1 1 1000T", c.ack, c.lease)
+		l.replaced = ms(1050) // so that nothing is sure
+		if v := judgeLives([]*life{l}, fleetOwners, nil); v.unsure != 1 || v.blind != c.blind {
+			t.Errorf("%s was late: %d are not sure, %d of them with nobody late, want 1 and %d", name, v.unsure, v.blind, c.blind)
+		}
+	}
+}
+
 // After a kill of usher one lease too many is held, which it may be; the next is granted before one of them is over, which it may not.
 func TestJudgeSeesAGrantAboveTheLimit(t *testing.T) {
 	l := recorded(t, "hello 1 1 1000T", "ack 1 1 1001T", got(1, 1100, 1101, 1102), got(2, 1450, 1460, 1470),

@@ -10,6 +10,8 @@ import (
 // verdict is what a judge makes of the records.
 type verdict struct {
 	grants, unsure, adopted int
+	// blind is how many of those that are not sure were granted promptly.
+	blind int
 	// sure are leases in times for which the limit holds; above are those taken up again, which may pass it.
 	sure, above []held
 	all         []*grant
@@ -53,6 +55,9 @@ func (v *verdict) judge(l *life, g *grant, spans []span, outages []outage) strin
 	}
 	if !known || missed >= 2 || l.replaced < g.got {
 		v.unsure++
+		if l.prompt(g) {
+			v.blind++
+		}
 		return ""
 	}
 	until := min(s.until, g.over())

@@ -289,6 +289,13 @@ func (l *life) missedBy(g *grant) (n int) {
 	return n
 }
 
+// prompt says that nobody was late over a lease: a sign that tells of its whole time had arrived soon, and so had its answer.
+func (l *life) prompt(g *grant) bool {
+	return g.got-g.granted < fleetBeat && slices.ContainsFunc(l.signs, func(s sign) bool {
+		return s.acked > 0 && s.acked-s.sent < fleetBeat && s.acked <= g.asked && g.got-s.sent < 2*fleetBeat
+	})
+}
+
 // takenUp gives when the gateway knew that the usher that was started had a lease from its heartbeat.
 func (l *life) takenUp(g *grant, o outage) (time.Duration, bool) {
 	for _, s := range l.signs {
