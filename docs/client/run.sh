@@ -124,7 +124,7 @@ finish() {
     rm -f "$tmp/pid"
     return 0
   fi
-  for ((i = 0; i < 500; i++)); do
+  for ((i = 0; i < 3000; i++)); do
     if ! running "$2"; then
       rm -f "$tmp/pid"
       return 0
@@ -132,7 +132,7 @@ finish() {
     sleep 0.02
   done
   kill -s KILL "$2"
-  echo "usher did not end within 10 s of SIG$1" >&2
+  echo "usher did not end within a minute of SIG$1" >&2
   return 1
 }
 
@@ -146,15 +146,15 @@ example() {
   case $1 in
     go)
       cd "$here/go" &&
-        timeout 120 "$tmp/example" -test.v -test.skip '^TestAway$' | tee "$tmp/out" &&
-        timeout 120 "$tmp/example" -test.v -test.run '^TestAway$' | tee -a "$tmp/out" &&
+        timeout 600 "$tmp/example" -test.v -test.skip '^TestAway$' | tee "$tmp/out" &&
+        timeout 600 "$tmp/example" -test.v -test.run '^TestAway$' | tee -a "$tmp/out" &&
         ! grep -q '^--- SKIP' "$tmp/out"
       ;;
     node)
-      cd "$here/node" && timeout 120 node --test-reporter=spec life.js
+      cd "$here/node" && timeout 600 node --test-reporter=spec life.js
       ;;
     python)
-      cd "$here/python" && PYTHONPATH=$tmp/stubs timeout 120 "$python" life.py
+      cd "$here/python" && PYTHONPATH=$tmp/stubs timeout 600 "$python" life.py
       ;;
   esac
 }

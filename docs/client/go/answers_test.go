@@ -47,7 +47,7 @@ func TestWaitPlan(t *testing.T) {
 	}
 	// With patience it is served by that account as soon as a slot is free. The id of the refused
 	// attempt may be used again: a wait plan took nothing.
-	r.Patience = 10 * time.Second
+	r.Patience = patience
 	w := g.usher.(*watched)
 	w.planned = func(p *usherv1.WaitPlan) {
 		if p.AccountId != account || p.Timeout.AsDuration() <= 0 {
@@ -95,7 +95,7 @@ func TestStream(t *testing.T) {
 	trouble := make(chan *usherv1.EventException, 1)
 	s := NewStream(g.usher, g.owner, g.held)
 	s.Trouble = func(x *usherv1.EventException) { trouble <- x }
-	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
 	go s.Run(ctx)
 

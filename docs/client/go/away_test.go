@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"slices"
 	"testing"
-	"time"
 
 	usherv1 "usher.internal/gen/usher/v1"
 )
@@ -51,7 +50,7 @@ func TestAway(t *testing.T) {
 	if len(g.reports.kept) != 0 {
 		t.Errorf("%d events are still kept", len(g.reports.kept))
 	}
-	flush, cancel := context.WithTimeout(ctx, 10*time.Second)
+	flush, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if err := s.Flush(flush); err != nil {
 		t.Errorf("the stream did not come back: %v", err)

@@ -27,6 +27,9 @@ var (
 	count   int
 )
 
+// patience is for a busy machine: a test gives up what does not come in it.
+const patience = time.Minute
+
 func unique(what string) string {
 	count++
 	return fmt.Sprintf("%s-%d-%d", what, started, count)
@@ -61,7 +64,20 @@ type watched struct {
 	results  []*usherv1.ReportResult
 }
 
+// patient gives ctx with another deadline: that of the example is for a machine that is not busy.
+func patient(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), patience)
+}
+
+func (w *watched) Report(ctx context.Context, req *usherv1.ReportRequest, opts ...grpc.CallOption) (*usherv1.ReportResponse, error) {
+	ctx, cancel := patient(ctx)
+	defer cancel()
+	return w.SchedulerServiceClient.Report(ctx, req, opts...)
+}
+
 func (w *watched) Select(ctx context.Context, req *usherv1.SelectRequest, opts ...grpc.CallOption) (*usherv1.SelectResponse, error) {
+	ctx, cancel := patient(ctx)
+	defer cancel()
 	resp, err := w.SchedulerServiceClient.Select(ctx, req, opts...)
 	if err != nil {
 		return nil, err
@@ -160,7 +176,7 @@ func TestReady(t *testing.T) {
 
 func ready(t *testing.T, conn *grpc.ClientConn) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	watch, err := healthpb.NewHealthClient(conn).Watch(ctx,
 		&healthpb.HealthCheckRequest{Service: usherv1.SchedulerService_ServiceDesc.ServiceName}, grpc.WaitForReady(true))

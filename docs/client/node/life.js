@@ -13,10 +13,17 @@ const unique = (what) => `${what}-${started}-${++count}`;
 const { scheduler, metrics } = connect(process.env.USHER_ADDRESS);
 after(() => scheduler.close());
 
-const gateway = () => new Gateway(scheduler, 'example-node', `${started}`, ['static-1', 'static-2']);
-const select = (request) => unary(scheduler, 'Select', request, 2_000);
-const tell = async (event) => (await unary(scheduler, 'Report', { events: [event] }, 2_000)).results[0];
-const snapshot = async () => (await unary(metrics, 'GetMetrics', {}, 2_000)).snapshot;
+// For a busy machine: an example's own deadlines are for one that is not.
+const patienceMs = 60_000;
+const patient = Object.create(scheduler);
+for (const method of ['Select', 'Report']) {
+  patient[method] = (request, options, done) => scheduler[method](request, { ...options, deadline: Date.now() + patienceMs }, done);
+}
+
+const gateway = () => new Gateway(patient, 'example-node', `${started}`, ['static-1', 'static-2']);
+const select = (request) => unary(scheduler, 'Select', request, patienceMs);
+const tell = async (event) => (await unary(scheduler, 'Report', { events: [event] }, patienceMs)).results[0];
+const snapshot = async () => (await unary(metrics, 'GetMetrics', {}, patienceMs)).snapshot;
 const finished = (lease_token, outcome = 'OUTCOME_SUCCESS') => ({ lease_token, finished: { outcome } });
 const unused = (lease_token) => ({ lease_token, released_unused: {} });
 const dryRun = (request) => select({ ...request, dry_run: true });
@@ -69,8 +76,8 @@ test("the caller's own fault is not tried again", async () => {
 
 test('a lost answer is asked for again and finds the same lease', async () => {
   const leases = [];
-  const lossy = Object.create(scheduler); // drops the first answer that comes
-  lossy.Select = (request, options, done) => scheduler.Select(request, options, (error, answer) => {
+  const lossy = Object.create(patient); // drops the first answer that comes
+  lossy.Select = (request, options, done) => patient.Select(request, options, (error, answer) => {
     leases.push(answer?.selection.lease_token);
     if (leases.length === 1) done(Object.assign(new Error('the connection broke'), { code: 14 }));
     else done(error, answer);
@@ -111,7 +118,7 @@ test('a full account gives a wait plan; patience is served', async () => {
     if (got.wait_plan) await tell(finished(held[0].lease_token)); // the second try finds room
     return got;
   };
-  assert.equal(await g.handle({ ...request, patienceMs: 10_000 }, upstream()), held[0].account_id);
+  assert.equal(await g.handle({ ...request, patienceMs }, upstream()), held[0].account_id);
   for (const s of held.slice(1)) await tell(unused(s.lease_token));
 });
 
@@ -152,7 +159,7 @@ test('events over a stream: acks, and a nack that does not end it', async (t) =>
 test('heartbeats: a forgotten lease ends, a new start replaces the old', async (t) => {
   const name = unique('example-node');
   const start = async (incarnation) => {
-    const g = new Gateway(scheduler, name, incarnation, []);
+    const g = new Gateway(patient, name, incarnation, []);
     const stream = new Stream(scheduler, g.owner, g.held);
     t.after(() => stream.stop());
     const { lease_token: lease } = (await select({ owner: g.owner })).selection;
@@ -160,9 +167,9 @@ test('heartbeats: a forgotten lease ends, a new start replaces the old', async (
     return { g, lease };
   };
   const until = async (done) => {
-    for (const end = Date.now() + 15_000; !(await done()); await sleep(20)) assert.ok(Date.now() < end, 'it never happens');
+    for (const end = Date.now() + patienceMs; !(await done()); await sleep(20)) assert.ok(Date.now() < end, 'it never happens');
   };
-  const renewed = async (lease) => (await unary(scheduler, 'Renew', { lease_tokens: [lease] }, 2_000)).results[0].status;
+  const renewed = async (lease) => (await unary(scheduler, 'Renew', { lease_tokens: [lease] }, patienceMs)).results[0].status;
   const old = await start('1');
   const forgotten = (await select({ owner: old.g.owner })).selection.lease_token;
   await until(async () => (await renewed(forgotten)) === 'REPORT_STATUS_LEASE_EXPIRED');
@@ -199,7 +206,7 @@ test('usher goes away in the middle of a request and comes back', async (t) => {
   assert.equal(await g.handle({ id: unique('req') }, call), 'static-1');
   // It is back: the same channel finds it, and what was kept is delivered.
   usherctl('start');
-  await new Promise((resolve, reject) => scheduler.waitForReady(Date.now() + 20_000, (e) => (e ? reject(e) : resolve())));
+  await new Promise((resolve, reject) => scheduler.waitForReady(Date.now() + patienceMs, (e) => (e ? reject(e) : resolve())));
   const served = await g.handle({ id: unique('req') }, upstream());
   assert.ok((await snapshot()).accounts.some((a) => a.account_id === served));
   assert.equal(g.reports.kept.length, 0);
