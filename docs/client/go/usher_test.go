@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
@@ -22,13 +23,30 @@ import (
 var address = os.Getenv("USHER_ADDRESS")
 
 var (
-	channel = sync.OnceValues(func() (*grpc.ClientConn, error) { return Dial(address) })
+	channel = sync.OnceValues(connected)
 	started = time.Now().UnixNano()
 	count   int
 )
 
 // patience is for a busy machine: a test gives up what does not come in it.
 const patience = time.Minute
+
+// connected gives a channel that stands: an attempt to connect may take a second, which is not for a busy machine.
+func connected() (*grpc.ClientConn, error) {
+	conn, err := Dial(address)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for state := conn.GetState(); state != connectivity.Ready; state = conn.GetState() {
+		conn.Connect()
+		if !conn.WaitForStateChange(ctx, state) {
+			return nil, fmt.Errorf("usher cannot be reached at %s", address)
+		}
+	}
+	return conn, nil
+}
 
 func unique(what string) string {
 	count++

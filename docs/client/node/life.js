@@ -15,6 +15,9 @@ after(() => scheduler.close());
 
 // For a busy machine: an example's own deadlines are for one that is not.
 const patienceMs = 60_000;
+const ready = () => new Promise((resolve, reject) => scheduler.waitForReady(Date.now() + patienceMs, (e) => (e ? reject(e) : resolve())));
+await ready();
+
 const patient = Object.create(scheduler);
 for (const method of ['Select', 'Report']) {
   patient[method] = (request, options, done) => scheduler[method](request, { ...options, deadline: Date.now() + patienceMs }, done);
@@ -206,7 +209,7 @@ test('usher goes away in the middle of a request and comes back', async (t) => {
   assert.equal(await g.handle({ id: unique('req') }, call), 'static-1');
   // It is back: the same channel finds it, and what was kept is delivered.
   usherctl('start');
-  await new Promise((resolve, reject) => scheduler.waitForReady(Date.now() + patienceMs, (e) => (e ? reject(e) : resolve())));
+  await ready();
   const served = await g.handle({ id: unique('req') }, upstream());
   assert.ok((await snapshot()).accounts.some((a) => a.account_id === served));
   assert.equal(g.reports.kept.length, 0);

@@ -23,6 +23,7 @@ CHANNEL = connect(os.environ["USHER_ADDRESS"])
 SCHEDULER, METRICS = SchedulerServiceStub(CHANNEL), MetricsServiceStub(CHANNEL)
 STARTED = time.time_ns()
 PATIENCE = 60  # seconds, for a busy machine: an example's own deadlines are for one that is not
+grpc.channel_ready_future(CHANNEL).result(timeout=PATIENCE)
 
 
 def unique(what, count=iter(range(1_000_000))):
