@@ -10,8 +10,9 @@ GOFUMPT  := go tool -modfile=tools/lint.mod gofumpt
 STAT     := go tool -modfile=tools/bench.mod benchstat
 
 VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+TEST_LIMIT   ?= 25m
 SOAK         ?= 60s
-SOAK_LIMIT   ?= 15m
+SOAK_LIMIT   ?= 30m
 OPS          ?= 2000000
 STRESS_LIMIT ?= 60m
 FUZZTIME     ?= 10s
@@ -40,10 +41,10 @@ build: ## build one static binary, bin/usher
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/usher ./cmd/usher
 
 test: ## run all tests; Go alone is enough
-	CGO_ENABLED=0 go test ./...
+	CGO_ENABLED=0 go test -timeout $(TEST_LIMIT) ./...
 
 race: ## run all tests under the race detector; needs a C compiler
-	CGO_ENABLED=1 go test -race ./...
+	CGO_ENABLED=1 go test -timeout $(TEST_LIMIT) -race ./...
 
 lint: ## check formatting, Go code and proto files
 	@out="$$($(GOFUMPT) -l .)"; if [ -n "$$out" ]; then echo "gofumpt would change:"; echo "$$out"; exit 1; fi
