@@ -155,16 +155,17 @@ func (s *Store) TakeFirst(ctx context.Context, take *core.FirstTake) (out core.F
 // Settle applies events in order.
 func (s *Store) Settle(ctx context.Context, events []core.Settlement, results []core.Settled) error {
 	return s.on(ctx, func(store core.Store, i *island) error {
+		session := s.primary.Sessions()
 		if err := store.Settle(ctx, events, results); err != nil {
 			return err
 		}
-		s.settledOn(i, events, results)
+		s.settledOn(i, session, events, results)
 		return nil
 	})
 }
 
-// settledOn takes down what was settled, on an island before a recovery can end it.
-func (s *Store) settledOn(i *island, events []core.Settlement, results []core.Settled) {
+// settledOn takes down what was settled, on an island before a recovery can end it; session is the primary's when that was asked for.
+func (s *Store) settledOn(i *island, session uint64, events []core.Settlement, results []core.Settled) {
 	now := s.clock.Now()
 	for n := range min(len(events), len(results)) {
 		e := &events[n]
@@ -181,8 +182,17 @@ func (s *Store) settledOn(i *island, events []core.Settlement, results []core.Se
 		if i != nil {
 			s.pending.add(*e)
 		} else if ended {
-			s.ends.add(*e, now)
+			s.ended(*e, session, now)
 		}
+	}
+}
+
+// ended remembers the end of a lease that the primary was told in a session. Who answered may have been the one before, of which all was told
+// again already.
+func (s *Store) ended(e core.Settlement, session uint64, now time.Time) {
+	s.ends.add(e, now)
+	if s.primary.Sessions() != session {
+		s.untold.Store(true)
 	}
 }
 
@@ -223,6 +233,7 @@ func (s *Store) LeasesOf(ctx context.Context, name string) (list []core.Lease, e
 // End ends leases.
 func (s *Store) End(ctx context.Context, ids []core.LeaseID, how core.LeaseEnd) (ended []core.Lease, err error) {
 	err = s.on(ctx, func(store core.Store, i *island) (err error) {
+		session := s.primary.Sessions()
 		ended, err = store.End(ctx, ids, how)
 		for n := range ended {
 			// The primary has no other word for it that comes later.
@@ -231,7 +242,7 @@ func (s *Store) End(ctx context.Context, ids []core.LeaseID, how core.LeaseEnd) 
 			if err == nil && i != nil {
 				s.pending.add(e)
 			} else if err == nil {
-				s.ends.add(e, s.clock.Now())
+				s.ended(e, session, s.clock.Now())
 			}
 		}
 		return err

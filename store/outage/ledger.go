@@ -183,7 +183,7 @@ func (s *settlements) delivered(n int) {
 
 const (
 	// endsFor is how far back at least the ends of leases are remembered: a failover may lose them.
-	endsFor = 10 * time.Second
+	endsFor = 30 * time.Second
 	// endsMost bounds each of the two generations of them.
 	endsMost = 1 << 15
 )

@@ -94,6 +94,8 @@ type Store struct {
 	ends     ends
 	bindings bindings
 	view     atomic.Pointer[view]
+	// untold says that some of the ends are to be told again.
+	untold atomic.Bool
 
 	// mu guards what follows.
 	mu         sync.Mutex

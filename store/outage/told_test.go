@@ -1,7 +1,9 @@
 package outage
 
 import (
+	"context"
 	"encoding/base64"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -146,3 +148,52 @@ func TestKeysAreLost(t *testing.T) {
 }
 
 func recordOf(l core.Lease) string { return base64.RawURLEncoding.EncodeToString(l.ID[:]) }
+
+// succeeded is a primary whose master is followed by another while it takes an end down, after all else was told to that one.
+type succeeded struct {
+	Primary
+	sessions atomic.Uint64
+	// once is called after the next end was taken down.
+	once  func()
+	heard atomic.Int64 // ends
+}
+
+func (s *succeeded) Sessions() uint64 { return s.sessions.Load() }
+
+func (s *succeeded) Settle(ctx context.Context, events []core.Settlement, results []core.Settled) error {
+	err := s.Primary.Settle(ctx, events, results)
+	s.heard.Add(int64(len(events)))
+	if once := s.once; once != nil {
+		s.once = nil
+		once()
+	}
+	return err
+}
+
+// TestEndsOfTheOldMasterAreToldAgain though its answer came when all that was known to have ended had been told again.
+func TestEndsOfTheOldMasterAreToldAgain(t *testing.T) {
+	d := newDrill(t, 1, Options{}, 4)
+	primary := &succeeded{Primary: d.all[0].primary}
+	s := New(Options{Primary: primary, Clock: d.clock})
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := s.Register(t.Context(), &d.roster); err != nil {
+		t.Fatal(err)
+	}
+	session := func() uint64 {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.sessions
+	}
+	d.until("it has looked", func() bool { return s.view.Load() != nil })
+	d.take(s, 0)
+	primary.once = func() {
+		primary.sessions.Add(1)
+		d.until("all was told to the new master", func() bool { return session() == 1 })
+	}
+	d.finishAt(s, "a")
+	d.until("it is told of the end, too", func() bool { return primary.heard.Load() >= 2 })
+}

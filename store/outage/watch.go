@@ -108,8 +108,9 @@ func (s *Store) look(ctx context.Context, p *phase, pause time.Duration) {
 		s.logger.Warn("the store lost its memory; what this replica holds was published again")
 	}
 	// A master that took over, or that went on from its files, may lack what was done last.
-	if session != sessions && epoch != "" {
+	if untold := s.untold.Swap(false); epoch != "" && (untold || session != sessions) {
 		if s.settle(ctx, s.ends.all()) != nil {
+			s.untold.Store(true)
 			return
 		}
 		pause = 0

@@ -122,13 +122,14 @@ type lostTakes struct {
 	// mu guards what follows.
 	mu   sync.Mutex
 	list []lostTake
-	// young and old are what was taken back last, young since a time.
+	// young and old are what was taken back last, young since a time; retell says that it is to be taken back again.
 	young, old []lostTake
 	since      time.Time
+	retell     bool
 }
 
 // rememberedFor is how far back at least it is remembered what was taken back: a master that takes over may have the take and not that.
-const rememberedFor = 10 * time.Second
+const rememberedFor = 30 * time.Second
 
 func (l *lostTakes) add(t lostTake) {
 	l.mu.Lock()
@@ -139,10 +140,13 @@ func (l *lostTakes) add(t lostTake) {
 	l.wakeUp()
 }
 
-// due gives takes that the server carries out no more, and when to look again.
+// due gives takes that the server carries out no more, and when to look again. Only who has it taken back calls it.
 func (l *lostTakes) due(now time.Time, most int) (due []lostTake, wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.retell {
+		l.list, l.young, l.old, l.retell = slices.Concat(l.old, l.young, l.list), nil, nil, false
+	}
 	n := 0
 	for n < len(l.list) && n < most && !l.list[n].after.After(now) {
 		n++
@@ -167,8 +171,7 @@ func (l *lostTakes) done(n int, now time.Time) {
 func (l *lostTakes) again() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.list = slices.Concat(l.old, l.young, l.list)
-	l.young, l.old = nil, nil
+	l.retell = true
 	l.wakeUp()
 }
 
