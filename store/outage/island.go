@@ -152,6 +152,26 @@ func (i *island) bindAll(ctx context.Context, all map[core.BindingKey]bound, now
 	return nil
 }
 
+// What follows tells of what the primary did when this had begun. A memory store does it or knows nothing of it, and its answer is nobody's.
+
+func (i *island) settle(e core.Settlement, lease core.LeaseID) {
+	if e.Lease = lease; lease != (core.LeaseID{}) {
+		_ = i.Settle(context.Background(), []core.Settlement{e}, make([]core.Settled, 1))
+	}
+}
+
+func (i *island) renew(r core.Renewal) {
+	_ = i.Renew(context.Background(), []core.Renewal{r}, make([]core.Renewed, 1))
+}
+
+func (i *island) end(id core.LeaseID, how core.LeaseEnd) {
+	_, _ = i.End(context.Background(), []core.LeaseID{id}, how)
+}
+
+func (i *island) adopt(a core.Adoption) {
+	_ = i.Adopt(context.Background(), []core.Adoption{a}, make([]core.Adopted, 1))
+}
+
 // told makes the loads of the island those of the account: what is not this replica's counts as in use.
 func (i *island) told(ordinals []int32, loads []decide.Load) {
 	i.mu.RLock()

@@ -59,14 +59,15 @@ func (l *ledger) extend(id core.LeaseID, expires time.Time) {
 	}
 }
 
-// drop forgets a lease by its id, or else by its request id.
-func (l *ledger) drop(id core.LeaseID, request core.RequestKey) {
+// drop forgets a lease by its id, or else by its request id, and gives the id.
+func (l *ledger) drop(id core.LeaseID, request core.RequestKey) core.LeaseID {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if id == (core.LeaseID{}) {
 		id = l.byRequest[request]
 	}
 	l.dropLocked(id)
+	return id
 }
 
 func (l *ledger) dropLocked(id core.LeaseID) {

@@ -115,7 +115,7 @@ func (s *Store) look(ctx context.Context, p *phase, pause time.Duration) {
 		}
 		pause = 0
 	}
-	if s.verify(ctx, pause) != nil {
+	if s.deliver(ctx) != nil || s.verify(ctx, pause) != nil {
 		return
 	}
 	seen := &view{inUse: make(map[string]int, len(loads))}
@@ -257,6 +257,20 @@ func (s *Store) settle(ctx context.Context, events []core.Settlement) error {
 	return nil
 }
 
+// deliver tells the primary what is kept for it.
+func (s *Store) deliver(ctx context.Context) error {
+	for {
+		events := s.pending.first(chunk)
+		if len(events) == 0 {
+			return nil
+		}
+		if err := s.settle(ctx, events); err != nil {
+			return err
+		}
+		s.pending.delivered(len(events))
+	}
+}
+
 // publish tells the primary what was reported meanwhile, what this replica holds, and which accounts are to be left alone; again
 // says that what it was told before the outage may be lost.
 func (s *Store) publish(ctx context.Context, again bool) error {
@@ -265,15 +279,8 @@ func (s *Store) publish(ctx context.Context, again bool) error {
 			return err
 		}
 	}
-	for {
-		events := s.pending.first(chunk)
-		if len(events) == 0 {
-			break
-		}
-		if err := s.settle(ctx, events); err != nil {
-			return err
-		}
-		s.pending.delivered(len(events))
+	if err := s.deliver(ctx); err != nil {
+		return err
 	}
 	if err := s.adopt(ctx, s.ledger.living(s.clock.Now())); err != nil {
 		return err

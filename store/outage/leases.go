@@ -1,0 +1,186 @@
+package outage
+
+import (
+	"context"
+	"time"
+
+	"usher.internal/core"
+)
+
+// What the primary answers when an outage has begun is told the island too: it began with what the ledger had.
+
+// Settle applies events in order.
+func (s *Store) Settle(ctx context.Context, events []core.Settlement, results []core.Settled) error {
+	return s.on(ctx, func(store core.Store, i *island) error {
+		session := s.primary.Sessions()
+		if err := store.Settle(ctx, events, results); err != nil {
+			return err
+		}
+		s.settledOn(i, session, events, results)
+		return nil
+	})
+}
+
+// settledOn takes down what was settled, on an island before a recovery can end it; session is the primary's when that was asked for.
+func (s *Store) settledOn(i *island, session uint64, events []core.Settlement, results []core.Settled) {
+	var begun *island
+	if i == nil {
+		s.switching.RLock()
+		defer s.switching.RUnlock()
+		begun = s.phase.Load().island
+	}
+	now := s.clock.Now()
+	for n := range min(len(events), len(results)) {
+		e := &events[n]
+		if results[n].Bound {
+			s.bindings.note(e.Bind, results[n].Account, e.BindTTL, now)
+		}
+		lease, ended := e.Lease, false
+		switch e.Kind {
+		case core.SettleFinished, core.SettleUnused, core.SettleWithdrawn:
+			lease = s.ledger.drop(e.Lease, e.Request)
+			ended = e.Kind != core.SettleWithdrawn
+		case core.SettleFirstToken, core.SettleSwitched:
+		}
+		if i != nil {
+			s.pending.add(*e)
+		} else if ended {
+			s.ended(*e, session, now)
+		}
+		if begun != nil {
+			begun.settle(*e, lease)
+		}
+	}
+}
+
+// ended remembers the end of a lease that the primary was told in a session. Who answered may have been the one before, of which all was told
+// again already.
+func (s *Store) ended(e core.Settlement, session uint64, now time.Time) {
+	s.ends.add(e, now)
+	if s.primary.Sessions() != session {
+		s.untold.Store(true)
+	}
+}
+
+// Renew gives leases a whole new lifetime.
+func (s *Store) Renew(ctx context.Context, renewals []core.Renewal, results []core.Renewed) error {
+	return s.on(ctx, func(store core.Store, i *island) error {
+		err := store.Renew(ctx, renewals, results)
+		if err == nil {
+			s.renewedOn(i, renewals, results)
+		}
+		return err
+	})
+}
+
+func (s *Store) renewedOn(i *island, renewals []core.Renewal, results []core.Renewed) {
+	var begun *island
+	if i == nil {
+		s.switching.RLock()
+		defer s.switching.RUnlock()
+		begun = s.phase.Load().island
+	}
+	for n := range min(len(renewals), len(results)) {
+		lives := results[n].Status == core.EventApplied
+		if lives {
+			s.ledger.extend(renewals[n].Lease, results[n].ExpiresAt)
+		} else {
+			s.ledger.drop(renewals[n].Lease, core.RequestKey{})
+		}
+		switch {
+		case begun == nil:
+		case lives:
+			begun.renew(renewals[n])
+		default:
+			begun.end(renewals[n].Lease, results[n].End)
+		}
+	}
+}
+
+// Sweep ends what is over.
+func (s *Store) Sweep(ctx context.Context, limit int) (out core.Swept, err error) {
+	err = s.on(ctx, func(store core.Store, _ *island) (err error) {
+		out, err = store.Sweep(ctx, limit)
+		return err
+	})
+	for n := range out.Expired {
+		s.ledger.drop(out.Expired[n].ID, core.RequestKey{})
+	}
+	return out, err
+}
+
+// LeasesOf lists the leases of an owner: during an outage those that this replica knows of.
+func (s *Store) LeasesOf(ctx context.Context, name string) (list []core.Lease, err error) {
+	err = s.on(ctx, func(store core.Store, _ *island) (err error) {
+		list, err = store.LeasesOf(ctx, name)
+		return err
+	})
+	return list, err
+}
+
+// End ends leases.
+func (s *Store) End(ctx context.Context, ids []core.LeaseID, how core.LeaseEnd) (ended []core.Lease, err error) {
+	err = s.on(ctx, func(store core.Store, i *island) (err error) {
+		session := s.primary.Sessions()
+		ended, err = store.End(ctx, ids, how)
+		if err == nil {
+			s.endedOn(i, session, ended)
+		}
+		return err
+	})
+	return ended, err
+}
+
+func (s *Store) endedOn(i *island, session uint64, ended []core.Lease) {
+	var begun *island
+	if i == nil {
+		s.switching.RLock()
+		defer s.switching.RUnlock()
+		begun = s.phase.Load().island
+	}
+	for n := range ended {
+		// The primary has no other word for it that comes later.
+		l := &ended[n]
+		e := core.Settlement{Kind: core.SettleUnused, Lease: l.ID, Account: l.Account, GrantedAt: l.GrantedAt}
+		s.ledger.drop(l.ID, core.RequestKey{})
+		switch {
+		case i != nil:
+			s.pending.add(e)
+			continue
+		case begun != nil:
+			begun.settle(e, l.ID)
+		}
+		s.ended(e, session, s.clock.Now())
+	}
+}
+
+// Adopt takes leases up again, and renews those that live.
+func (s *Store) Adopt(ctx context.Context, adoptions []core.Adoption, results []core.Adopted) error {
+	return s.on(ctx, func(store core.Store, i *island) error {
+		err := store.Adopt(ctx, adoptions, results)
+		if err == nil {
+			s.adoptedOn(i, adoptions, results)
+		}
+		return err
+	})
+}
+
+func (s *Store) adoptedOn(i *island, adoptions []core.Adoption, results []core.Adopted) {
+	var begun *island
+	if i == nil {
+		s.switching.RLock()
+		defer s.switching.RUnlock()
+		begun = s.phase.Load().island
+	}
+	for n := range min(len(adoptions), len(results)) {
+		if results[n].Status != core.EventApplied {
+			continue
+		}
+		lease := adoptions[n].Lease
+		lease.ExpiresAt = results[n].ExpiresAt
+		s.ledger.note(lease, core.RequestKey{})
+		if begun != nil {
+			begun.adopt(adoptions[n])
+		}
+	}
+}
