@@ -87,7 +87,7 @@ func sharers(t *testing.T, policy decide.Policy, accounts ...[]pool.Account) (*b
 
 func (s *sharer) waited(times int64) {
 	s.tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	poll := time.NewTicker(time.Millisecond)
 	defer poll.Stop()

@@ -16,13 +16,22 @@ import (
 	"usher.internal/store/storetest/redistest"
 )
 
-// storeLife is how long leases outlive an usher that was killed.
-const storeLife = 4 * time.Second
+// storeLife is how long leases outlive an usher that is killed, storeLong how long they do where none is: no machine is busy for as long.
+const (
+	storeLife = 4 * time.Second
+	storeLong = 5 * time.Minute
+)
 
 // sharing starts an usher on a shared store. Its budget is a loaded machine's.
 func sharing(t *testing.T, redis *redistest.Server, accounts string, more ...string) *server {
 	t.Helper()
-	conf := file(t, fmt.Sprintf("accounts: %s\npolicy: {profile: reference}\nredis: {store_lease_ttl: %v, budget: 10s}%s", accounts, storeLife, freePort))
+	return sharingFor(t, redis, storeLong, accounts, more...)
+}
+
+// sharingFor is sharing for leases that outlive the usher for so long.
+func sharingFor(t *testing.T, redis *redistest.Server, life time.Duration, accounts string, more ...string) *server {
+	t.Helper()
+	conf := file(t, fmt.Sprintf("accounts: %s\npolicy: {profile: reference}\nredis: {store_lease_ttl: %v, budget: 10s}%s", accounts, life, freePort))
 	return serve(t, append([]string{"--config", conf, "--redis", "unix://" + redis.Socket()}, more...)...)
 }
 
@@ -121,7 +130,8 @@ func TestUsherOfSeveralIsKilled(t *testing.T) {
 		return
 	}
 	const accounts = "[{id: a, max_concurrency: 9}]"
-	p := newPair(t, accounts)
+	redis := redistest.Single(t)
+	p := &pair{redis: redis, a: sharingFor(t, redis, storeLife, accounts), b: sharingFor(t, redis, storeLife, accounts)}
 	b := p.b.scheduler(t)
 	var lost []string
 	for range 4 {
@@ -136,7 +146,7 @@ func TestUsherOfSeveralIsKilled(t *testing.T) {
 	if _, err := b.Renew(t.Context(), &usherv1.RenewRequest{LeaseTokens: lost[3:]}); err != nil {
 		t.Fatal(err)
 	}
-	successor := sharing(t, p.redis, accounts)
+	successor := sharingFor(t, p.redis, storeLife, accounts)
 	if n := find(t, successor, "a").GetInUse(); n < 2 {
 		t.Errorf("after a start %d in use, want the living one's 2 at least", n)
 	}

@@ -166,19 +166,23 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	}
 }
 
+// replace puts a whole file in another's place: nobody finds it half written.
+func replace(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.Rename(file(t, text), path); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestHangupReloads(t *testing.T) {
 	path := file(t, "accounts: [{id: a}]"+freePort)
 	s := serve(t, "--config", path)
 	s.signal(t, syscall.SIGHUP)
 	s.await(t, s.log, `"msg":"reloaded"`, 1)
-	if err := os.WriteFile(path, []byte("accounts: [{id: b, weight: 1}]"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	replace(t, path, "accounts: [{id: b, weight: 1}]")
 	s.signal(t, syscall.SIGHUP)
 	s.await(t, s.log, path+":1: accounts[0].weight: unknown field", 1)
-	if err := os.WriteFile(path, []byte("accounts: [{id: b}]"+freePort), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	replace(t, path, "accounts: [{id: b}]"+freePort)
 	s.signal(t, syscall.SIGHUP)
 	s.await(t, s.log, `"msg":"reloaded"`, 2)
 	stdout, stderr, _ := usher(t, "select", "--address", s.addresses[0])
@@ -188,7 +192,7 @@ func TestHangupReloads(t *testing.T) {
 }
 
 func TestDemo(t *testing.T) {
-	s := serve(t, "--demo", "--listen", "127.0.0.1:0")
+	s := serve(t, "--demo", "--listen", "127.0.0.1:0", "--drain-timeout", "30s")
 	s.await(t, s.out, "select --address "+s.addresses[0]+" --model gpt-5 --session", 1)
 	stream, err := usherv1.NewMetricsServiceClient(s.dial(t)).StreamMetrics(t.Context(), &usherv1.StreamMetricsRequest{})
 	if err != nil {

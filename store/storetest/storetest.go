@@ -31,7 +31,7 @@ type Harness struct {
 	Advance func(d time.Duration)
 	// Pause makes the newest store answer nothing until resume is called; nil when it cannot.
 	Pause func() (resume func())
-	// Patience is how long, in real time, a check waits for a call or a signal before it gives up; 0 is half a minute.
+	// Patience is how long, in real time, a check waits for a call or a signal before it gives up; 0 is a minute.
 	Patience time.Duration
 	// MarkTTL is how long the store remembers what was released; 0 is five minutes.
 	MarkTTL time.Duration
@@ -39,7 +39,7 @@ type Harness struct {
 
 func (h *Harness) patience() time.Duration {
 	if h.Patience == 0 {
-		return 30 * time.Second
+		return time.Minute
 	}
 	return h.Patience
 }

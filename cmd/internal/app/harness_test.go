@@ -3,6 +3,8 @@ package app
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"strings"
 	"sync"
@@ -27,7 +29,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds what a test waits for; nothing is measured with it.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // logBook keeps log lines, and lets a test wait for one.
 type logBook struct {
@@ -75,9 +77,20 @@ func (b *logBook) await(t *testing.T, what string, n int) {
 	}
 }
 
+// write writes a file in place, at once: nobody finds it empty or half written, however late the next step comes. What was longer ends
+// in empty lines.
 func write(t *testing.T, path, text string) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	old, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteString(text + strings.Repeat("\n", max(0, len(old)-len(text))))
+	if err := errors.Join(err, f.Close()); err != nil {
 		t.Fatal(err)
 	}
 }
