@@ -25,35 +25,49 @@ func (l *line) attend(ctx context.Context) {
 	a := attendant{line: l, stop: func() {}}
 	defer func() { a.stop() }()
 	for {
+		l.handOut()
 		a.arm()
 		select {
 		case <-ctx.Done():
 			return
 		case <-l.kick:
-		case signal, more := <-signals:
-			if !more {
-				signals = nil
-				continue
-			}
-			switch signal.Kind {
-			case SignalFreed:
-				cooled = l.heed(ctx, cooled)
-				l.freed(WokenByRelease, signal.Account)
-			case SignalEnded:
-				cooled = l.heed(ctx, cooled)
-				l.freed(WokenByExpiry, signal.Account)
-			case SignalCooldown:
-				cooled = l.s.shared
+		case signal, open := <-signals:
+			for more := open; more; { // what came free at once is handed on at once
+				cooled = l.hear(ctx, signal, cooled)
 				select {
-				case l.s.toldColds <- struct{}{}:
+				case signal, open = <-signals:
+					more = open
 				default:
+					more = false
 				}
-			case SignalDirectory:
+			}
+			if !open {
+				signals = nil
 			}
 		case <-a.fired:
 			a.due(ctx)
 		}
 	}
+}
+
+// hear takes a signal in. cooled says that accounts may be kept away since a slot came free last.
+func (l *line) hear(ctx context.Context, signal Signal, cooled bool) bool {
+	switch signal.Kind {
+	case SignalFreed:
+		cooled = l.heed(ctx, cooled)
+		l.noteFreed(signal.Account, WokenByRelease)
+	case SignalEnded:
+		cooled = l.heed(ctx, cooled)
+		l.noteFreed(signal.Account, WokenByExpiry)
+	case SignalCooldown:
+		cooled = l.s.shared
+		select {
+		case l.s.toldColds <- struct{}{}:
+		default:
+		}
+	case SignalDirectory:
+	}
+	return cooled
 }
 
 // heed takes in what other replicas were told keeps accounts away, if there is something: the slot that came free may be of one of

@@ -14,7 +14,8 @@ import (
 // line is who waits, and how a slot that comes free finds the first whom it fits.
 //
 // While anybody waits, whatever takes or frees a slot on this replica does so under mu: so a
-// newcomer cannot pass those who wait, and a freed slot is handed on before anybody else sees it.
+// newcomer cannot pass those who wait, and a freed slot is handed on before anybody else sees it. With a store that replicas share only
+// the attendant does: newcomers and reports ask the store beside it, which keeps a freed slot for those who wait, for a moment.
 type line struct {
 	s *Scheduler
 	// busy is above 0 from before the first waiter's last look at the loads until the last one left. Who
@@ -46,7 +47,8 @@ type line struct {
 	sweepPause time.Duration
 	// soon is when the line is looked over since a free slot was another replica's turn, in nanoseconds since the
 	// scheduler's start; 0 is never.
-	soon atomic.Int64
+	soon    atomic.Int64
+	handing handing
 	// kick tells the attendant that somebody waits, or for what it is to wake sooner.
 	kick chan struct{}
 }
@@ -63,6 +65,12 @@ type waiter struct {
 	keeps string
 	// layer is the one whose plan it waits by.
 	layer decide.Layer
+	// bound is the account that it joined for alone, blank for any; capped says that it joined for a slot of its tenant's. refused is why
+	// the store did not count it, and most the limit that this names.
+	bound   string
+	capped  bool
+	refused JoinStatus
+	most    int
 	// limit is how long it waits at most, and until then when that is over.
 	limit time.Duration
 	until time.Time
@@ -116,9 +124,10 @@ func (l *line) wake() {
 func (l *line) waits() bool { return l.busy.Load() > 0 }
 
 // step runs act, which may free slots or keep accounts away, then hands on what that changed. While anybody waits both are
-// one step, so that no newcomer comes between; handOn runs only then, with mu held.
-func (l *line) step(act func() error, handOn func()) error {
-	locked := l.waits()
+// one step, so that no newcomer comes between; changed is asked only then. Where the store is a network away the attendant hands on:
+// there the store keeps newcomers away for a moment, and nobody who frees a slot is kept waiting by those who wait.
+func (l *line) step(act func() error, changed func() changes) error {
+	locked := l.waits() && !l.s.shared
 	if locked {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -126,26 +135,21 @@ func (l *line) step(act func() error, handOn func()) error {
 	if err := act(); err != nil {
 		return err
 	}
-	if !locked && l.waits() {
+	if !l.waits() && !locked {
+		return nil
+	}
+	c := changed()
+	if l.s.shared {
+		l.note(&c)
+		return nil
+	}
+	if !locked {
 		// Somebody joined meanwhile, and may not have seen what this changed.
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		locked = true
 	}
-	if locked {
-		handOn()
-	}
+	l.handOn(&c)
 	return nil
-}
-
-// freed hands on a slot of an account, after it came free.
-func (l *line) freed(why WakeReason, account string) {
-	if !l.waits() {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.serve(l.s.registry.ordinal(account), why)
 }
 
 // free serves an account of which a tenant gave a slot back, and the tenant wherever it may have one more. mu is held.
@@ -155,8 +159,8 @@ func (l *line) free(account, tenant string, why WakeReason) {
 	l.serveTenant(tenant, why)
 }
 
-// ended serves the accounts of leases that ended at once without a release. mu is held.
-func (l *line) ended(leases []Lease) {
+// endedAtOnce serves the accounts of leases that ended at once without a release. mu is held.
+func (l *line) endedAtOnce(leases []Lease) {
 	for i := range leases {
 		l.uncap(leases[i].Tenant)
 	}
@@ -165,27 +169,6 @@ func (l *line) ended(leases []Lease) {
 	}
 	for i := range leases {
 		l.serveTenant(leases[i].Tenant, WokenByExpiry)
-	}
-}
-
-// handOn ends the waits under request ids that were released, and serves the accounts of settled events that
-// freed a slot. mu is held.
-func (l *line) handOn(events []Settlement, results []Settled, tenants []string) {
-	cooled := l.unbindCooled()
-	for i := range results {
-		if events[i].Request != (RequestKey{}) && results[i].Status.releases(events[i].Kind) {
-			l.released(events[i].Request)
-		}
-		switch events[i].Kind {
-		case SettleFinished, SettleUnused, SettleWithdrawn:
-			if results[i].Status == EventApplied {
-				l.free(results[i].Account, tenants[i], WokenByRelease)
-			}
-		case SettleFirstToken, SettleSwitched:
-		}
-	}
-	if cooled {
-		l.dismiss(WokenByCooldownEnd)
 	}
 }
 
@@ -332,7 +315,7 @@ func (l *line) ticket(w *waiter, bound string) queue.Ticket[class] {
 	}
 	if l.queue.WaitingIn(w.class) == 0 {
 		l.begins(w.class)
-		ticket.Accounts = r.world.accountsOf(w.class)
+		ticket.Accounts = l.s.registry.current.Load().accountsOf(w.class)
 	}
 	return ticket
 }

@@ -14,25 +14,44 @@ func (w *waiter) keep() {
 	}
 }
 
-// rebound tells those who wait in a session that another request of it, which took the lease unless that is nil, may have
-// moved or dropped the binding: who waits for an account that is the session's no more looks anew. mu is held.
-func (l *line) rebound(r *run, lease *Lease, why WakeReason) {
-	session, to := &r.decision.Session, ""
+// move is that a request of a session may have moved its binding to an account, or dropped it.
+type move struct {
+	session BindingKey
+	to      string
+	by      *run
+}
+
+// moves tells whether the request, which took the lease unless that is nil, may have moved or dropped its session's binding.
+func (r *run) moves(lease *Lease) (m move, may bool) {
+	session := &r.decision.Session
+	m = move{session: r.bound.Session, by: r}
 	switch {
-	case len(l.bySession) == 0 || r.decision.Repeated || session.Fate == BindingEscaped:
-		return
+	case m.session == BindingKey{} || r.decision.Repeated || session.Fate == BindingEscaped:
+		return m, false
 	case lease != nil:
-		to = lease.Account
+		m.to = lease.Account
 	case r.decision.PreviousHit && r.answer.WaitPlan != nil:
-		to = r.answer.WaitPlan.Account.ID
+		m.to = r.answer.WaitPlan.Account.ID
 	case session.Fate != BindingDropped:
-		return
+		return m, false
 	}
-	for _, w := range slices.Clone(l.bySession[r.bound.Session]) {
-		if w.run == r {
+	return m, true
+}
+
+// rebound tells those who wait in a session that another request of it may have moved or dropped the binding: who waits for an account
+// that is the session's no more looks anew. mu is held.
+func (l *line) rebound(r *run, lease *Lease, why WakeReason) {
+	if m, may := r.moves(lease); may {
+		l.moved(m, why)
+	}
+}
+
+func (l *line) moved(m move, why WakeReason) {
+	for _, w := range slices.Clone(l.bySession[m.session]) {
+		if w.run == m.by {
 			continue
 		}
-		if w.keeps = to; w.class.bound != "" && w.class.bound != to && w.layer == decide.LayerSession {
+		if w.keeps = m.to; w.class.bound != "" && w.class.bound != m.to && w.layer == decide.LayerSession {
 			l.try(w, why)
 		}
 	}

@@ -149,7 +149,7 @@ func (s *Scheduler) endLeases(ctx context.Context, ids []LeaseID, how LeaseEnd) 
 		err := s.line.step(func() (err error) {
 			ended, err = s.store.End(ctx, chunk, how)
 			return err
-		}, func() { s.line.ended(ended) })
+		}, func() changes { return changes{ended: ended} })
 		if err != nil {
 			return err
 		}

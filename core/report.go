@@ -56,7 +56,7 @@ func (s *Scheduler) settle(ctx context.Context, events []Settlement, results []S
 		}
 		learn()
 		return nil
-	}, func() { s.line.handOn(events, results, tenants) })
+	}, func() changes { return settledChanges(events, results, tenants) })
 }
 
 // Withdraw takes back one handing out of a lease by a Select whose answer nobody heard. A lease that

@@ -56,11 +56,7 @@ func (s *Scheduler) learnColds(ctx context.Context) error {
 		}
 		s.accountsChanged(changed)
 		return nil
-	}, func() {
-		if s.line.unbindCooled() {
-			s.line.dismiss(WokenByCooldownEnd)
-		}
-	})
+	}, func() changes { return changes{} })
 }
 
 // lookSoon has the line looked over once the turns of other replicas are over.

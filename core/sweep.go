@@ -38,7 +38,7 @@ func (s *Scheduler) sweepOnce(ctx context.Context) error {
 		err := s.line.step(func() (err error) {
 			swept, err = s.sweepStep(ctx)
 			return err
-		}, func() { s.line.ended(swept.Expired) })
+		}, func() changes { return changes{ended: swept.Expired} })
 		if err != nil || !swept.More {
 			return err
 		}
@@ -52,7 +52,7 @@ func (s *Scheduler) sweepLocked(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if s.line.ended(swept.Expired); !swept.More {
+		if s.line.endedAtOnce(swept.Expired); !swept.More {
 			return nil
 		}
 	}

@@ -125,6 +125,9 @@ func (r *run) untilDeadline(ctx context.Context) time.Duration {
 // attempt goes through the layers, behind those who wait. When nothing is free and the Select may
 // wait, it stands in line afterwards: w is the waiter.
 func (r *run) attempt(ctx context.Context) (lease *Lease, w *waiter, err error) {
+	if r.s.shared && !r.req.DryRun {
+		return r.attemptShared(ctx)
+	}
 	if !r.s.line.waits() || r.req.DryRun {
 		lease, err = r.layers(ctx)
 		if lease != nil || err != nil {
@@ -146,12 +149,44 @@ func (r *run) attempt(ctx context.Context) (lease *Lease, w *waiter, err error) 
 		r.again() // the pool changed on the way to the lock
 	}
 	if lease, err = r.layers(ctx); lease == nil && err == nil {
-		w, err = r.join(ctx)
+		if w, err = r.joinStore(ctx); w != nil {
+			w, err = r.enter(ctx, w)
+		}
 	}
-	if w != nil && r.s.shared && !l.try(w, WokenByRelease) {
-		// Another replica may have freed a slot between the look and the joining, and told nobody; or it is one's turn.
-		l.lookSoon()
+	r.attempted(lease, err)
+	if w == nil {
+		l.busy.Add(-1)
 	}
+	return lease, w, err
+}
+
+// attemptShared is attempt where the store is a network away: nobody holds the line while he waits for an answer. The store keeps a slot
+// that comes free for those who wait, for a moment.
+func (r *run) attemptShared(ctx context.Context) (lease *Lease, w *waiter, err error) {
+	if lease, err = r.layers(ctx); lease == nil && err == nil {
+		w, err = r.joinStore(ctx)
+	}
+	l := r.s.line
+	if w == nil {
+		if err == nil && l.waits() {
+			l.noteAttempt(r, lease)
+		}
+		return lease, nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if w, err = r.enter(ctx, w); w != nil {
+		l.busy.Add(1)
+		// A slot may have come free between the look and the joining, of which nobody was told.
+		l.noteJoined()
+	}
+	r.attempted(nil, err)
+	return nil, w, err
+}
+
+// attempted tells those who wait alike what an attempt came to. The line's mu is held.
+func (r *run) attempted(lease *Lease, err error) {
+	l := r.s.line
 	if lease != nil {
 		if !r.decision.Repeated {
 			l.took(r.req.Tenant)
@@ -161,10 +196,6 @@ func (r *run) attempt(ctx context.Context) (lease *Lease, w *waiter, err error) 
 	if err == nil {
 		l.rebound(r, lease, WokenByRelease)
 	}
-	if w == nil {
-		l.busy.Add(-1)
-	}
-	return lease, w, err
 }
 
 // tellAlike answers those who began to wait under the same request id while it took without the line's lock.
@@ -178,23 +209,19 @@ func (r *run) tellAlike(lease *Lease) {
 	l.answerAlike(r.bound.Grant.Request, &r.decision, WokenByRelease)
 }
 
-// join stands in line, if the Select may wait and the line takes it. The line's mu is held.
-func (r *run) join(ctx context.Context) (*waiter, error) {
-	l := r.s.line
+// joinStore counts a waiter, if the Select may wait and the store takes it.
+func (r *run) joinStore(ctx context.Context) (*waiter, error) {
 	stay, may := r.mayWait(ctx)
-	switch {
-	case !may:
+	if !may {
 		return nil, nil
-	case l.closed:
-		return nil, errNotServing
 	}
 	w := &waiter{
 		run: r, id: r.s.names.nextWaiter(), request: r.bound.Grant.Request, account: stay.account,
 		layer: r.decision.Layer, limit: stay.limit, until: r.s.clock.Now().Add(stay.limit), done: make(chan served, 1),
+		capped: stay.capped,
 	}
-	bound := ""
 	if r.decision.Layer != decide.LayerLoadBalance {
-		bound = w.account
+		w.bound = w.account
 	}
 	joins := Waiter{
 		ID: w.id, Account: w.account, Tenant: r.req.Tenant, TTL: max(stay.limit, 0) + waiterGrace,
@@ -218,14 +245,29 @@ func (r *run) join(ctx context.Context) (*waiter, error) {
 		if joined.Status == JoinTenantFull {
 			limit = joins.TenantCap
 		}
-		r.refuseLine(joined.Status, limit, bound, stay.capped)
+		w.refused, w.most = joined.Status, limit
+	}
+	return w, nil
+}
+
+// enter has a waiter that was counted stand in line; nil when it was not, and the answer says why. The line's mu is held.
+func (r *run) enter(ctx context.Context, w *waiter) (*waiter, error) {
+	l := r.s.line
+	switch counts := w.refused == JoinedLine; {
+	case l.closed && counts:
+		r.leaveStore(ctx, w)
+		fallthrough
+	case l.closed:
+		return nil, errNotServing
+	case !counts:
+		r.refuseLine(w.refused, w.most, w.bound, w.capped)
 		return nil, nil
 	}
 	w.Value, l.all[w] = w, struct{}{}
 	l.remember(w)
 	w.keep()
-	r.line.JoinedAt = l.enter(w, bound)
-	if stay.capped {
+	r.line.JoinedAt = l.enter(w, w.bound)
+	if w.capped {
 		l.cap(r.req.Tenant)
 	}
 	if len(l.all) == 1 {

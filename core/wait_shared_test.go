@@ -1,0 +1,76 @@
+package core_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"usher.internal/core"
+	"usher.internal/core/decide"
+	"usher.internal/store/memstore"
+)
+
+// farStore answers those who stand in line when its gate is open.
+type farStore struct {
+	*memstore.Store
+	gate chan struct{}
+}
+
+func (s *farStore) TakeBound(ctx context.Context, take *core.BoundTake) (core.BoundTaken, error) {
+	if take.Grant.InLine {
+		<-s.gate
+	}
+	return s.Store.TakeBound(ctx, take)
+}
+
+// TestNobodyWaitsForTheLine: while the store is asked for somebody in line, reports are taken and newcomers are served.
+func TestNobodyWaitsForTheLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, err := memstore.New(memstore.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		far := &farStore{Store: store, gate: make(chan struct{})}
+		s, err := core.New(t.Context(), core.Options{Store: far, Entropy: rand.Uint64, Shared: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := &waitingRoom{Scheduler: s, t: t, store: store, policy: decide.Reference()}
+		w.policy.FallbackWait.MaxWaiting = 100
+		w.apply(oneSlot("a", "b")...)
+		onA, onB := core.Request{Excluded: []string{"b"}}, core.Request{Excluded: []string{"a"}}
+		held, beside := w.take(onA), w.take(onB)
+		waits := onA
+		waits.Wait = time.Minute
+		out, gone := make(chan waited, 1), make(chan waited, 1)
+		w.stand(t.Context(), "stays", waits, out)
+		ctx, leave := context.WithCancel(t.Context())
+		w.stand(ctx, "leaves", waits, gone)
+
+		began := time.Now()
+		w.release(held)
+		synctest.Wait() // the store is asked for the first who waits, and does not answer
+		w.release(beside)
+		beside = w.take(onB)
+		w.release(beside)
+		if spent := time.Since(began); spent != 0 {
+			t.Errorf("that took %v", spent)
+		}
+		leave()
+		close(far.gate)
+		if got := <-out; got.answer == nil || got.answer.Selection == nil {
+			t.Errorf("who waited got %+v, error %v", got.answer, got.err)
+		}
+		if got := <-gone; got.err == nil {
+			t.Errorf("who left got %+v", got.answer)
+		}
+		if err := s.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
