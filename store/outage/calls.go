@@ -83,9 +83,19 @@ func (s *Store) Move(ctx context.Context, id core.WaiterID, account string) erro
 	return s.on(ctx, func(store core.Store, _ *island) error { return store.Move(ctx, id, account) })
 }
 
-// Leave counts a waiter no more. One that joined elsewhere before or after an outage ends by its time.
+// Leave counts a waiter no more. During an outage the primary hears of it afterwards.
 func (s *Store) Leave(ctx context.Context, id core.WaiterID) error {
-	return s.on(ctx, func(store core.Store, _ *island) error { return store.Leave(ctx, id) })
+	err := s.on(ctx, func(store core.Store, i *island) error {
+		if i != nil {
+			s.leavers.add(id)
+		}
+		return store.Leave(ctx, id)
+	})
+	if unavailable(err) {
+		s.leavers.add(id)
+		return nil
+	}
+	return err
 }
 
 // Cool sets a deadline.

@@ -92,6 +92,7 @@ type Store struct {
 	ledger   *ledger
 	pending  settlements
 	ends     ends
+	leavers  leavers
 	bindings bindings
 	view     atomic.Pointer[view]
 	// untold says that some of the ends are to be told again.

@@ -262,7 +262,7 @@ func (s *Store) deliver(ctx context.Context) error {
 	for {
 		events := s.pending.first(chunk)
 		if len(events) == 0 {
-			return nil
+			return s.leave(ctx)
 		}
 		if err := s.settle(ctx, events); err != nil {
 			return err

@@ -43,8 +43,12 @@ func (s *Store) Move(ctx context.Context, id core.WaiterID, account string) erro
 	return err
 }
 
-// Leave counts a waiter no more.
+// Leave counts a waiter no more. One that the server does not hear of is taken back as soon as it does.
 func (s *Store) Leave(ctx context.Context, id core.WaiterID) error {
-	_, err := s.call(ctx, s.scripts.leave, func(_ *table, args []string) []string { return append(args, key(id)) })
+	by := s.clock.Now().Add(s.opts.Budget)
+	_, err := s.callBy(ctx, by, s.scripts.leave, func(_ *table, args []string) []string { return append(args, key(id)) })
+	if err != nil {
+		s.lost.add(lostTake{id: "!" + key(id), after: by})
+	}
 	return err
 }

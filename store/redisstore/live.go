@@ -105,7 +105,7 @@ func (s *Store) mayBury() bool {
 	return since != nil && s.clock.Now().Sub(*since) >= s.opts.StoreLeaseTTL
 }
 
-// lostTake is a take, or a join, whose answer did not come: whether it was carried out is not known.
+// lostTake is a take, or a waiter's join or leave, whose answer did not come: whether it was carried out is not known.
 type lostTake struct {
 	id string // as take_back.lua has it
 	// after is when the server carries it out no more.

@@ -228,3 +228,22 @@ func TestTakenBackAgain(t *testing.T) {
 	server.Must("CLIENT", "KILL", "TYPE", "pubsub")
 	until(t, "it is taken back again", func() bool { return usedBy(t, s) == [3]int32{} })
 }
+
+// TestLeavesAgain: who could not leave the line is counted no more once the server answers.
+func TestLeavesAgain(t *testing.T) {
+	w := newMiniWorld(t)
+	s := w.replica(t)
+	if _, err := s.Join(t.Context(), &core.Waiter{ID: waiterID(1), Account: "a", TTL: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	mend := cutOff(s)
+	if s.Leave(t.Context(), waiterID(1)) == nil {
+		t.Error("left a server that is cut off")
+	}
+	mend()
+	until(t, "it waits no more", func() bool {
+		w.advance(takeBackRetry)
+		u, err := s.Usage(t.Context(), "")
+		return err == nil && u.Waiting == 0
+	})
+}

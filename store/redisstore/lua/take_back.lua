@@ -1,4 +1,4 @@
--- Undoes takes and joins whose answers did not come, and that are carried out no more.
+-- Undoes takes and joins whose answers did not come, and that are carried out no more; a leave that may have been lost undoes its join.
 --
 -- ARGV[6..] lease ids, and waiter ids with ! before
 --
