@@ -60,7 +60,7 @@ type Owners interface {
 	// sweep does not tell of it. A lease that has ended is left alone and out of the answer, which makes it idempotent.
 	End(ctx context.Context, ids []LeaseID, how LeaseEnd) ([]Lease, error)
 	// Adopt takes leases up that the store does not know, whether or not their accounts have room, and renews those that it
-	// does know; results is as long as adoptions. A lease that has left a mark stays ended, unless all that is known of it is an
+	// does know, unless Left says that nothing is to be renewed; results is as long as adoptions. A lease that has left a mark stays ended, unless all that is known of it is an
 	// event that ends none: that may have come before the heartbeat. One that lives without an owner gets the adoption's. Idempotent by lease id.
 	Adopt(ctx context.Context, adoptions []Adoption, results []Adopted) error
 }

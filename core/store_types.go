@@ -252,10 +252,13 @@ type Renewed struct {
 
 // Adoption asks for a lease to be taken up again.
 type Adoption struct {
-	// Lease is as its token and its owner tell it: ExpiresAt is not read.
+	// Lease is as its token and its owner tell it: ExpiresAt is read only with Left.
 	Lease Lease
 	// TTL is the lifetime of a lease that is taken up; one that lives gets its own again.
 	TTL time.Duration
+	// Left, unless it is 0, says that nothing is to be renewed: a lease that is taken up ends after so much, and TTL is what a renewal
+	// gives it; one that lives keeps its lifetime, and its end unless ExpiresAt is later.
+	Left time.Duration
 	// MaxAge is as in Renewal.
 	MaxAge time.Duration
 }

@@ -38,16 +38,21 @@ func (s *Store) renew(now int64, renewal *core.Renewal) core.Renewed {
 
 // prolong gives a lease a whole lifetime, its own one without a ttl; one that has reached the greatest age ends.
 func (s *Store) prolong(now int64, l *lease, ttl, maxAge time.Duration) core.Renewed {
-	if ttl == 0 {
-		ttl = l.ttl
+	if ttl != 0 {
+		l.ttl = ttl
 	}
-	until := bounded(l.granted, after(now, ttl), maxAge)
+	return s.last(now, l, after(now, l.ttl), maxAge)
+}
+
+// last gives a lease an end, but for the greatest age.
+func (s *Store) last(now int64, l *lease, until int64, maxAge time.Duration) core.Renewed {
+	until = bounded(l.granted, until, maxAge)
 	if maxAge > 0 && until <= now {
 		s.expire(now, l)
 		return core.Renewed{Status: core.EventExpired, End: core.LeaseEndMaxAge}
 	}
 	s.changes++
-	l.ttl, l.expires = ttl, until
+	l.expires = until
 	s.leases.order.reset(l.place, until)
 	return core.Renewed{Status: core.EventApplied, ExpiresAt: s.wall(until)}
 }

@@ -213,6 +213,7 @@ func (w *world) owners(arg byte) {
 			ID: id, Account: string(rune('a' + arg%6)), Tenant: string(rune('t' + arg%3)),
 			Owner: core.Owner{Name: name}, GrantedAt: w.clock.Now().Add(-time.Duration(arg) * time.Second),
 		}
-		w.must(w.store.Adopt(ctx, []core.Adoption{{Lease: l, TTL: time.Duration(arg%40) * time.Second}}, make([]core.Adopted, 1)))
+		asked := core.Adoption{Lease: l, TTL: time.Duration(arg%40) * time.Second, Left: time.Duration(arg%3) * time.Second}
+		w.must(w.store.Adopt(ctx, []core.Adoption{asked}, make([]core.Adopted, 1)))
 	}
 }

@@ -127,6 +127,9 @@ func (s *Store) adopt(now int64, asked *core.Adoption) core.Adopted {
 				l.owner = asked.Lease.Owner
 				s.hand(l)
 			}
+			if asked.Left > 0 {
+				return core.Adopted{Renewed: s.last(now, l, max(l.expires, s.since(asked.Lease.ExpiresAt)), asked.MaxAge)}
+			}
 			return core.Adopted{Renewed: s.prolong(now, l, 0, asked.MaxAge)}
 		}
 		if m := s.marks.living(r, now); m != nil {
@@ -137,7 +140,11 @@ func (s *Store) adopt(now int64, asked *core.Adoption) core.Adopted {
 		}
 	}
 	granted := s.since(asked.Lease.GrantedAt)
-	until := bounded(granted, after(now, asked.TTL), asked.MaxAge)
+	left := asked.TTL
+	if asked.Left > 0 {
+		left = asked.Left
+	}
+	until := bounded(granted, after(now, left), asked.MaxAge)
 	switch {
 	case granted > now+aheadMost:
 		return core.Adopted{Renewed: core.Renewed{Status: core.EventUnknown}}

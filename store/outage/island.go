@@ -118,7 +118,7 @@ func strangers(self string, replicas int) []string {
 const chunk = 256
 
 // takeUp makes leases the island's.
-func (i *island) takeUp(ctx context.Context, leases []core.Lease, now time.Time) error {
+func (i *island) takeUp(ctx context.Context, leases []entry, now time.Time) error {
 	for part := range slices.Chunk(adoptions(leases, now), chunk) {
 		if err := i.Adopt(ctx, part, make([]core.Adopted, len(part))); err != nil {
 			return err
@@ -127,10 +127,12 @@ func (i *island) takeUp(ctx context.Context, leases []core.Lease, now time.Time)
 	return nil
 }
 
-func adoptions(leases []core.Lease, now time.Time) []core.Adoption {
+// adoptions tell of leases that live by now, and renew none.
+func adoptions(leases []entry, now time.Time) []core.Adoption {
 	out := make([]core.Adoption, len(leases))
 	for n := range leases {
-		out[n] = core.Adoption{Lease: leases[n], TTL: leases[n].ExpiresAt.Sub(now)}
+		e := &leases[n]
+		out[n] = core.Adoption{Lease: e.lease, TTL: e.ttl, Left: max(e.lease.ExpiresAt.Sub(now), 1)}
 	}
 	return out
 }

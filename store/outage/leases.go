@@ -83,7 +83,7 @@ func (s *Store) renewedOn(i *island, renewals []core.Renewal, results []core.Ren
 	for n := range min(len(renewals), len(results)) {
 		lives := results[n].Status == core.EventApplied
 		if lives {
-			s.ledger.extend(renewals[n].Lease, results[n].ExpiresAt)
+			s.ledger.extend(renewals[n].Lease, results[n].ExpiresAt, renewals[n].TTL)
 		} else {
 			s.ledger.drop(renewals[n].Lease, core.RequestKey{})
 		}
@@ -178,7 +178,7 @@ func (s *Store) adoptedOn(i *island, adoptions []core.Adoption, results []core.A
 		}
 		lease := adoptions[n].Lease
 		lease.ExpiresAt = results[n].ExpiresAt
-		s.ledger.note(lease, core.RequestKey{})
+		s.ledger.note(lease, core.RequestKey{}, adoptions[n].TTL)
 		if begun != nil {
 			begun.adopt(adoptions[n])
 		}

@@ -22,6 +22,8 @@ type ledger struct {
 type entry struct {
 	lease   core.Lease
 	request core.RequestKey
+	// ttl is the lifetime that it was given last.
+	ttl time.Duration
 	// since is when the lease was first seen by due, known when the primary was last known to have it.
 	since, known time.Time
 }
@@ -33,7 +35,7 @@ func newLedger() *ledger {
 }
 
 // note takes a lease in, or its new end.
-func (l *ledger) note(lease core.Lease, request core.RequestKey) {
+func (l *ledger) note(lease core.Lease, request core.RequestKey, ttl time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	was, known := l.leases[lease.ID]
@@ -42,19 +44,22 @@ func (l *ledger) note(lease core.Lease, request core.RequestKey) {
 	} else if request == (core.RequestKey{}) {
 		request = was.request
 	}
-	was.lease, was.request = lease, request
+	was.lease, was.request, was.ttl = lease, request, ttl
 	l.leases[lease.ID] = was
 	if request != (core.RequestKey{}) {
 		l.byRequest[request] = lease.ID
 	}
 }
 
-// extend takes the new end of a lease in that is known.
-func (l *ledger) extend(id core.LeaseID, expires time.Time) {
+// extend takes the new end of a lease in that is known, and its lifetime if that is another.
+func (l *ledger) extend(id core.LeaseID, expires time.Time, ttl time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if e, known := l.leases[id]; known {
 		e.lease.ExpiresAt = expires
+		if ttl > 0 {
+			e.ttl = ttl
+		}
 		l.leases[id] = e
 	}
 }
@@ -85,18 +90,18 @@ func (l *ledger) dropLocked(id core.LeaseID) {
 }
 
 // living lists what has not ended by now, in the order of its grants, and forgets the rest.
-func (l *ledger) living(now time.Time) []core.Lease {
+func (l *ledger) living(now time.Time) []entry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var out []core.Lease
+	var out []entry
 	for _, id := range slices.SortedFunc(maps.Keys(l.leases), func(a, b core.LeaseID) int { return bytes.Compare(a[:], b[:]) }) {
 		if e := l.leases[id]; e.lease.ExpiresAt.After(now) {
-			out = append(out, e.lease)
+			out = append(out, e)
 		} else {
 			l.dropLocked(id)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b core.Lease) int { return a.GrantedAt.Compare(b.GrantedAt) })
+	slices.SortStableFunc(out, func(a, b entry) int { return a.lease.GrantedAt.Compare(b.lease.GrantedAt) })
 	return out
 }
 
@@ -104,7 +109,7 @@ func (l *ledger) living(now time.Time) []core.Lease {
 const checkLatest = 10 * time.Second
 
 // due lists what the primary is to be asked about by now, where the pause is soonest at least; 0 is all. It forgets what has ended.
-func (l *ledger) due(now time.Time, soonest time.Duration) (due []core.Lease) {
+func (l *ledger) due(now time.Time, soonest time.Duration) (due []entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for id, e := range l.leases { // order-free: each is looked at by itself
@@ -115,13 +120,13 @@ func (l *ledger) due(now time.Time, soonest time.Duration) (due []core.Lease) {
 			e.since, e.known = now, now
 			l.leases[id] = e
 			if soonest == 0 {
-				due = append(due, e.lease)
+				due = append(due, e)
 			}
 		case soonest == 0 || now.Sub(e.known) >= min(max(e.known.Sub(e.since), soonest), checkLatest):
-			due = append(due, e.lease)
+			due = append(due, e)
 		}
 	}
-	slices.SortFunc(due, func(a, b core.Lease) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	slices.SortFunc(due, func(a, b entry) int { return bytes.Compare(a.lease.ID[:], b.lease.ID[:]) })
 	return due
 }
 

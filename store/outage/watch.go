@@ -204,7 +204,7 @@ func (s *Store) verify(ctx context.Context, soonest time.Duration) error {
 	for part := range slices.Chunk(due, chunk) {
 		ids, statuses := make([]core.LeaseID, len(part)), make([]core.EventStatus, len(part))
 		for n := range part {
-			ids[n] = part[n].ID
+			ids[n] = part[n].lease.ID
 		}
 		if err := s.primary.StatusOf(ctx, ids, statuses); err != nil {
 			return err
@@ -229,7 +229,7 @@ func (s *Store) verify(ctx context.Context, soonest time.Duration) error {
 }
 
 // adopt has the primary take leases up again; those that ended are looked after no more.
-func (s *Store) adopt(ctx context.Context, leases []core.Lease) error {
+func (s *Store) adopt(ctx context.Context, leases []entry) error {
 	for part := range slices.Chunk(adoptions(leases, s.clock.Now()), chunk) {
 		results := make([]core.Adopted, len(part))
 		if err := s.primary.Adopt(ctx, part, results); err != nil {
@@ -239,6 +239,7 @@ func (s *Store) adopt(ctx context.Context, leases []core.Lease) error {
 		for n := range results {
 			if results[n].Status == core.EventApplied {
 				s.ledger.lives(part[n].Lease.ID, now)
+				s.ledger.extend(part[n].Lease.ID, results[n].ExpiresAt, 0)
 			} else {
 				s.ledger.drop(part[n].Lease.ID, core.RequestKey{})
 			}

@@ -71,7 +71,7 @@ func (s *Store) adopt(ctx context.Context, adoptions []core.Adoption, results []
 		for i := range adoptions {
 			a, l := &adoptions[i], &adoptions[i].Lease
 			args = append(
-				args, key(l.ID), l.Account, micros(l.GrantedAt), life(a.TTL), life(a.MaxAge),
+				args, key(l.ID), l.Account, micros(l.GrantedAt), life(a.TTL), life(a.MaxAge), life(a.Left), micros(l.ExpiresAt),
 				l.Tenant, l.Owner.Name, l.Owner.Incarnation, rest(l.Decision, l.Group, l.Model),
 			)
 		}

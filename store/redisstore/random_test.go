@@ -63,7 +63,7 @@ func (s *stranger) act(store *Store) {
 		l := s.lease()
 		err = store.Renew(ctx, []core.Renewal{{Lease: l.ID, GrantedAt: l.GrantedAt, TTL: s.while()}}, make([]core.Renewed, 1))
 	case 9:
-		err = store.Adopt(ctx, []core.Adoption{{Lease: s.lease(), TTL: s.while(), MaxAge: 2 * worldTTL}}, make([]core.Adopted, 1))
+		err = store.Adopt(ctx, []core.Adoption{{Lease: s.lease(), TTL: s.while(), Left: time.Duration(s.IntN(2)) * s.while(), MaxAge: 2 * worldTTL}}, make([]core.Adopted, 1))
 	case 10:
 		_, err = store.End(ctx, []core.LeaseID{s.lease().ID, s.lease().ID}, core.LeaseEndForgotten)
 	case 11:

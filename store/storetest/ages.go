@@ -1,6 +1,10 @@
 package storetest
 
-import "usher.internal/core"
+import (
+	"time"
+
+	"usher.internal/core"
+)
 
 func checkAdoptAge(t TB, h *Harness) {
 	r := newRig(t, h, 9)
@@ -15,6 +19,39 @@ func checkAdoptAge(t TB, h *Harness) {
 	}
 	r.wantInUse(0, 1)
 	r.advance(instant)
+	r.wantInUse(0, 0)
+}
+
+// Who tells what is left of a lease's life renews nothing by it, whether the lease is known or not.
+func checkAdoptLeft(t TB, h *Harness) {
+	r := newRig(t, h, 9)
+	adopt := func(l core.Lease, left, maxAge time.Duration, ends time.Time) {
+		t.Helper()
+		results := make([]core.Adopted, 1)
+		r.must(r.Adopt(r.ctx, []core.Adoption{{Lease: l, TTL: leaseTTL, Left: left, MaxAge: maxAge}}, results))
+		if got := results[0]; got.Status != core.EventApplied || !got.ExpiresAt.Equal(ends) {
+			r.Errorf("adopted as %+v, want it to end at %v", got, ends)
+		}
+	}
+	known, lost := r.hold(0), r.lost(0)
+	r.advance(leaseTTL / 4)
+	now, ends := r.now(), known.ExpiresAt
+	for range 2 {
+		adopt(known, 2*leaseTTL, 0, ends)
+		adopt(lost, leaseTTL/4, 0, now.Add(leaseTTL/4))
+	}
+	r.wantInUse(0, 2)
+	known.ExpiresAt = ends.Add(-instant)
+	adopt(known, leaseTTL/4, 0, ends)
+	known.ExpiresAt = ends.Add(leaseTTL)
+	adopt(known, leaseTTL/4, leaseTTL+instant, known.GrantedAt.Add(leaseTTL+instant))
+	adopt(known, leaseTTL/4, 0, known.ExpiresAt)
+	for _, l := range []core.Lease{known, lost} {
+		if got := r.renew(l, 0); got.Status != core.EventApplied || !got.ExpiresAt.Equal(now.Add(leaseTTL)) {
+			r.Errorf("renewed to %+v, want %v", got, now.Add(leaseTTL))
+		}
+	}
+	r.advance(leaseTTL)
 	r.wantInUse(0, 0)
 }
 

@@ -27,6 +27,12 @@ func ownerMutants() []Mutant {
 		{"what has reported stays ended", "owner/adopt_takes_up_what_has_reported", func(s core.Store) core.Store { return &believesReports{Store: s} }},
 		{"every adoption a new lease", "owner/adopt_twice_takes_one_slot", func(s core.Store) core.Store { return &newAdoptions{Store: s} }},
 		{"adopting takes a lease from its owner", "owner/adopt_renews_what_lives", func(s core.Store) core.Store { return robs{&recording{Store: s}} }},
+		{"adopting renews whatever is left", "owner/adopt_of_what_has_some_life_left_renews_nothing", adopting(func(a *core.Adoption) { a.Left = 0 }, nil)},
+		{"what is left is all there is", "owner/adopt_of_what_has_some_life_left_renews_nothing", adopting(func(a *core.Adoption) {
+			if a.Left > 0 {
+				a.TTL = a.Left
+			}
+		}, nil)},
 		{"any future is believed", "owner/adopt_of_a_grant_in_the_future", adopting(func(a *core.Adoption) {
 			a.Lease.GrantedAt = a.Lease.GrantedAt.Add(-forever)
 		}, nil)},

@@ -21,6 +21,7 @@ func ownerChecks() []Check {
 		{"owner/adopt_takes_up_what_has_reported", checkAdoptReported},
 		{"owner/adopt_twice_takes_one_slot", checkAdoptTwice},
 		{"owner/adopt_renews_what_lives", checkAdoptLiving},
+		{"owner/adopt_of_what_has_some_life_left_renews_nothing", checkAdoptLeft},
 		{"owner/adopt_of_a_grant_in_the_future", checkAdoptFuture},
 		{"owner/max_age_bounds_a_lease_that_is_taken_up", checkAdoptAge},
 		{"expiry/renew_gives_its_own_life_again", checkRenewOwn},

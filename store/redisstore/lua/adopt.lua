@@ -1,28 +1,29 @@
--- Takes leases up that are not known, whether or not there is room, and renews those that are. After lives.lua.
+-- Takes leases up that are not known, whether or not there is room, and renews those that are, unless there is some of their life left. After lives.lua.
 --
--- ARGV[6..] 9 for each: lease id, account, granted at, life, greatest age (0 none), tenant, owner, incarnation, the rest of the record
+-- ARGV[6..] 11 for each: lease id, account, granted at, life, greatest age (0 none), what is left of its life (0 a whole one) and until
+--           when that is as the caller knows, tenant, owner, incarnation, the rest of the record
 --
 -- Answers the time, then status (a lives, r released, x expired, u unknown), end, how it ended, 1 when it was taken up,
 -- 1 when that went over the limit, of each. Idempotent by lease id.
 local out = { int(now) }
-for n = 6, #ARGV, 9 do
-  local id, granted, ttl, maxAge = ARGV[n], tonumber(ARGV[n + 2]), tonumber(ARGV[n + 3]), tonumber(ARGV[n + 4])
+for n = 6, #ARGV, 11 do
+  local id, granted, ttl, maxAge, left = ARGV[n], tonumber(ARGV[n + 2]), tonumber(ARGV[n + 3]), tonumber(ARGV[n + 4]), tonumber(ARGV[n + 5])
   local s, flags, cause = lease(id)
   local status, ends, why
   local taken, over = 0, 0
   if s then
     local l = read(s)
-    if l.owner == '' and ARGV[n + 6] ~= '' then
-      l.owner, l.incarnation = ARGV[n + 6], ARGV[n + 7]
+    if l.owner == '' and ARGV[n + 8] ~= '' then
+      l.owner, l.incarnation = ARGV[n + 8], ARGV[n + 9]
       call('SADD', P .. 'o:' .. l.owner, id)
     end
-    status, ends, why = prolong(id, s, l, 0, maxAge)
+    status, ends, why = prolong(id, s, l, 0, maxAge, left > 0 and math.max(tonumber(l.expires), tonumber(ARGV[n + 6])))
   else
     -- A mark without a cause was left by an event of a lease that was not known; unless that was its end, it may live.
     local open = flags and has(flags, 'x') and not has(flags, 'd') and not has(flags, 'w') and tonumber(cause) == 0
     if not open then status, ends, why = told(flags, cause) end
     if not status then
-      ends, why = bounded(granted, now + ttl, maxAge), 0
+      ends, why = bounded(granted, now + (left > 0 and left or ttl), maxAge), 0
       if granted > now + 60000000 then
         status, ends = 'u', 0
       elseif ends <= now then
@@ -34,7 +35,7 @@ for n = 6, #ARGV, 9 do
         over = (a.limit ~= UNLISTED and a.limit > 0 and a.use >= a.limit) and 1 or 0
         local l = {
           i = i, at = placed(i), layer = '0', granted = time(granted), expires = time(ends), handed = 1, flags = open and string.gsub(flags, 'x', '') or '-', keeper = replica, ttl = ttl,
-          request = '-', tenant = ARGV[n + 5], owner = ARGV[n + 6], incarnation = ARGV[n + 7], rest = ARGV[n + 8],
+          request = '-', tenant = ARGV[n + 7], owner = ARGV[n + 8], incarnation = ARGV[n + 9], rest = ARGV[n + 10],
         }
         write(id, l)
         if call('ZADD', P .. 'x', l.expires, id) == 1 then enter(id, i, l.flags, '-', l.tenant, l.owner) end -- or its record alone was lost

@@ -1,14 +1,14 @@
 -- Put before renew and adopt: gives a lease a whole life, and makes the caller's replica the one that looks after it.
--- ttl 0 is the life that it was given last. Answers status (a lives, x ended), its end, and how it ended.
+-- ttl 0 is the life that it was given last; and till, if given, its end instead. Answers status (a lives, x ended), its end, and how it ended.
 local MAXAGE = 5
 local function bounded(granted, ends, maxAge)
   if maxAge > 0 then return math.min(ends, granted + maxAge) end
   return ends
 end
 
-local function prolong(id, s, l, ttl, maxAge)
+local function prolong(id, s, l, ttl, maxAge, till)
   if ttl == 0 then ttl = l.ttl end
-  local ends = bounded(tonumber(l.granted), now + ttl, maxAge)
+  local ends = bounded(tonumber(l.granted), till or now + ttl, maxAge)
   if maxAge > 0 and ends <= now then
     expire(id, s, l, MAXAGE)
     return 'x', 0, MAXAGE
