@@ -19,7 +19,8 @@ import (
 type line struct {
 	s *Scheduler
 	// busy is above 0 from before the first waiter's last look at the loads until the last one left. Who
-	// frees a slot reads it afterwards: either the waiter saw the slot, or the one who freed it sees the waiter.
+	// frees a slot reads it afterwards: either the waiter saw the slot, or the one who freed it sees the waiter. With a store that replicas
+	// share it is from the joining on, and the attendant looks after that.
 	busy atomic.Int32
 	// mu guards what follows, and the run of each waiter in the queue.
 	mu    sync.Mutex

@@ -254,10 +254,10 @@ func (r *run) joinStore(ctx context.Context) (*waiter, error) {
 func (r *run) enter(ctx context.Context, w *waiter) (*waiter, error) {
 	l := r.s.line
 	switch counts := w.refused == JoinedLine; {
-	case l.closed && counts:
-		r.leaveStore(ctx, w)
-		fallthrough
 	case l.closed:
+		if counts {
+			r.leaveStore(ctx, w)
+		}
 		return nil, errNotServing
 	case !counts:
 		r.refuseLine(w.refused, w.most, w.bound, w.capped)

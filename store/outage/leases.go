@@ -7,7 +7,21 @@ import (
 	"usher.internal/core"
 )
 
-// What the primary answers when an outage has begun is told the island too: it began with what the ledger had.
+// fence keeps an outage from beginning, until unfence, while an answer of the primary is taken down, and gives the island of one that has begun
+// since that was asked: it is told the answer too, since it began with what the ledger had. What island i answered needs none.
+func (s *Store) fence(i *island) (begun *island) {
+	if i != nil {
+		return nil
+	}
+	s.switching.RLock()
+	return s.phase.Load().island
+}
+
+func (s *Store) unfence(i *island) {
+	if i == nil {
+		s.switching.RUnlock()
+	}
+}
 
 // Settle applies events in order.
 func (s *Store) Settle(ctx context.Context, events []core.Settlement, results []core.Settled) error {
@@ -23,12 +37,8 @@ func (s *Store) Settle(ctx context.Context, events []core.Settlement, results []
 
 // settledOn takes down what was settled, on an island before a recovery can end it; session is the primary's when that was asked for.
 func (s *Store) settledOn(i *island, session uint64, events []core.Settlement, results []core.Settled) {
-	var begun *island
-	if i == nil {
-		s.switching.RLock()
-		defer s.switching.RUnlock()
-		begun = s.phase.Load().island
-	}
+	begun := s.fence(i)
+	defer s.unfence(i)
 	now := s.clock.Now()
 	for n := range min(len(events), len(results)) {
 		e := &events[n]
@@ -74,12 +84,8 @@ func (s *Store) Renew(ctx context.Context, renewals []core.Renewal, results []co
 }
 
 func (s *Store) renewedOn(i *island, renewals []core.Renewal, results []core.Renewed) {
-	var begun *island
-	if i == nil {
-		s.switching.RLock()
-		defer s.switching.RUnlock()
-		begun = s.phase.Load().island
-	}
+	begun := s.fence(i)
+	defer s.unfence(i)
 	for n := range min(len(renewals), len(results)) {
 		lives := results[n].Status == core.EventApplied
 		if lives {
@@ -132,12 +138,8 @@ func (s *Store) End(ctx context.Context, ids []core.LeaseID, how core.LeaseEnd) 
 }
 
 func (s *Store) endedOn(i *island, session uint64, ended []core.Lease) {
-	var begun *island
-	if i == nil {
-		s.switching.RLock()
-		defer s.switching.RUnlock()
-		begun = s.phase.Load().island
-	}
+	begun := s.fence(i)
+	defer s.unfence(i)
 	for n := range ended {
 		// The primary has no other word for it that comes later.
 		l := &ended[n]
@@ -166,12 +168,8 @@ func (s *Store) Adopt(ctx context.Context, adoptions []core.Adoption, results []
 }
 
 func (s *Store) adoptedOn(i *island, adoptions []core.Adoption, results []core.Adopted) {
-	var begun *island
-	if i == nil {
-		s.switching.RLock()
-		defer s.switching.RUnlock()
-		begun = s.phase.Load().island
-	}
+	begun := s.fence(i)
+	defer s.unfence(i)
 	for n := range min(len(adoptions), len(results)) {
 		if results[n].Status != core.EventApplied {
 			continue

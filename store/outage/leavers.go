@@ -3,7 +3,6 @@ package outage
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 
 	"usher.internal/core"
@@ -17,11 +16,7 @@ const (
 )
 
 // leavers are the waiters that left during an outage: the primary may count them.
-type leavers struct {
-	// mu guards what follows.
-	mu   sync.Mutex
-	list []core.WaiterID
-}
+type leavers struct{ backlog[core.WaiterID] }
 
 func (l *leavers) add(id core.WaiterID) {
 	l.mu.Lock()
@@ -31,36 +26,15 @@ func (l *leavers) add(id core.WaiterID) {
 	}
 }
 
-// first gives the oldest, at most n.
-func (l *leavers) first(n int) []core.WaiterID {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Clone(l.list[:min(n, len(l.list))])
-}
-
-// told forgets the oldest n.
-func (l *leavers) told(n int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.list = slices.Delete(l.list, 0, n)
-}
-
 // leave tells the primary of those who left meanwhile.
 func (s *Store) leave(ctx context.Context) error {
-	for {
-		ids := s.leavers.first(leavingAtOnce)
-		if len(ids) == 0 {
-			return nil
-		}
+	return s.leavers.tell(leavingAtOnce, func(ids []core.WaiterID) error {
 		errs := make([]error, len(ids))
 		var calls sync.WaitGroup
 		for n, id := range ids {
 			calls.Go(func() { errs[n] = s.primary.Leave(ctx, id) })
 		}
 		calls.Wait()
-		if err := errors.Join(errs...); err != nil {
-			return err
-		}
-		s.leavers.told(len(ids))
-	}
+		return errors.Join(errs...)
+	})
 }

@@ -55,7 +55,7 @@ func TestLeaversAreBounded(t *testing.T) {
 	if all := l.first(leaversMost + 1); len(all) != leaversMost || all[0] != waiter(0) {
 		t.Errorf("%d are remembered, from %v", len(all), all[0])
 	}
-	l.told(leaversMost)
+	l.forget(leaversMost)
 	if left := l.first(1); len(left) > 0 {
 		t.Errorf("%v are left", left)
 	}

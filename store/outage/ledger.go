@@ -158,11 +158,7 @@ func (l *ledger) holds(account string) int {
 const settlementsMost = 1 << 16
 
 // settlements are what was reported during an outage of leases that the primary may know.
-type settlements struct {
-	// mu guards what follows.
-	mu   sync.Mutex
-	list []core.Settlement
-}
+type settlements struct{ backlog[core.Settlement] }
 
 func (s *settlements) add(e core.Settlement) {
 	s.mu.Lock()
@@ -171,20 +167,6 @@ func (s *settlements) add(e core.Settlement) {
 		s.list = slices.Delete(s.list, 0, settlementsMost/16)
 	}
 	s.list = append(s.list, e)
-}
-
-// first gives the oldest, at most n.
-func (s *settlements) first(n int) []core.Settlement {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.list[:min(n, len(s.list))])
-}
-
-// delivered forgets the oldest n.
-func (s *settlements) delivered(n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.list = slices.Delete(s.list, 0, min(n, len(s.list)))
 }
 
 const (

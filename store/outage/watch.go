@@ -260,16 +260,11 @@ func (s *Store) settle(ctx context.Context, events []core.Settlement) error {
 
 // deliver tells the primary what is kept for it.
 func (s *Store) deliver(ctx context.Context) error {
-	for {
-		events := s.pending.first(chunk)
-		if len(events) == 0 {
-			return s.leave(ctx)
-		}
-		if err := s.settle(ctx, events); err != nil {
-			return err
-		}
-		s.pending.delivered(len(events))
+	err := s.pending.tell(chunk, func(events []core.Settlement) error { return s.settle(ctx, events) })
+	if err != nil {
+		return err
 	}
+	return s.leave(ctx)
 }
 
 // publish tells the primary what was reported meanwhile, what this replica holds, and which accounts are to be left alone; again

@@ -70,13 +70,13 @@ func (l *loads) parse() {
 
 // waiting gives how many wait for the account of a place.
 func (l *loads) waiting(place int64) int {
-	if l == nil || place < 0 || place > unlisted {
+	if l == nil {
 		return 0
 	}
-	if from := headSize + int(place)*loadWidth; from+loadWidth <= len(l.text) {
-		return int(number64(l.text[from+3:]))
+	if l.once.Do(l.parse); place < 0 || place >= int64(len(l.each)) {
+		return 0
 	}
-	return 0
+	return int(l.each[place].Waiting)
 }
 
 // recent are the loads that came last.
