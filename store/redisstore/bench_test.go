@@ -35,22 +35,30 @@ const callers = 64
 
 // BenchmarkPair is a Select and its report on a real server, beside the floor: a raw acquire and release through the same client.
 func BenchmarkPair(b *testing.B) {
+	overBoth(b, func(b *testing.B, server *redistest.Server, address string) {
+		for _, n := range []int{10, 100, 1000} {
+			b.Run(fmt.Sprintf("accounts=%d/floor", n), func(b *testing.B) {
+				defer serverTime(b, server)()
+				benchFloor(b, address, n)
+			})
+			for _, layer := range []string{"session", "balance", "cached"} {
+				b.Run(fmt.Sprintf("accounts=%d/%s", n, layer), func(b *testing.B) {
+					defer serverTime(b, server)()
+					benchPair(b, address, layer, n)
+				})
+			}
+		}
+	})
+}
+
+// overBoth runs a benchmark over TCP, as where pods share a server, and over a Unix socket, which is cheaper for all.
+func overBoth(b *testing.B, run func(b *testing.B, server *redistest.Server, address string)) {
 	if !redistest.Available() {
 		b.Fatal("a redis-server is needed")
 	}
 	server := redistest.Single(b)
-	address := "unix://" + server.Socket()
-	for _, n := range []int{10, 100, 1000} {
-		b.Run(fmt.Sprintf("accounts=%d/floor", n), func(b *testing.B) {
-			defer serverTime(b, server)()
-			benchFloor(b, address, n)
-		})
-		for _, layer := range []string{"session", "balance", "cached"} {
-			b.Run(fmt.Sprintf("accounts=%d/%s", n, layer), func(b *testing.B) {
-				defer serverTime(b, server)()
-				benchPair(b, address, layer, n)
-			})
-		}
+	for _, over := range []struct{ name, address string }{{"tcp", server.Addr()}, {"unix", "unix://" + server.Socket()}} {
+		b.Run(over.name, func(b *testing.B) { run(b, server, over.address) })
 	}
 }
 

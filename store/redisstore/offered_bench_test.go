@@ -17,27 +17,25 @@ const offeredRate = 2000
 // BenchmarkOffered is how long a Select takes at an offered rate over 100 accounts, beside the floor's acquire; each is given back
 // when it has been served.
 func BenchmarkOffered(b *testing.B) {
-	if !redistest.Available() {
-		b.Fatal("a redis-server is needed")
-	}
-	address := "unix://" + redistest.Single(b).Socket()
 	const n = 100
-	b.Run("floor", func(b *testing.B) {
-		acquire, release := floorPair(b, address, n)
-		offered(b, func(i int) (func() error, error) {
-			id := strconv.Itoa(i)
-			return func() error { return release(i, id) }, acquire(i, id)
-		})
-	})
-	for _, layer := range []string{"session", "balance", "cached"} {
-		b.Run(layer, func(b *testing.B) {
-			s, request := layered(b, address, layer, n)
+	overBoth(b, func(b *testing.B, _ *redistest.Server, address string) {
+		b.Run("floor", func(b *testing.B) {
+			acquire, release := floorPair(b, address, n)
 			offered(b, func(i int) (func() error, error) {
-				token, err := selected(s, request(i%callers))
-				return func() error { return finished(s, token) }, err
+				id := strconv.Itoa(i)
+				return func() error { return release(i, id) }, acquire(i, id)
 			})
 		})
-	}
+		for _, layer := range []string{"session", "balance", "cached"} {
+			b.Run(layer, func(b *testing.B) {
+				s, request := layered(b, address, layer, n)
+				offered(b, func(i int) (func() error, error) {
+					token, err := selected(s, request(i%callers))
+					return func() error { return finished(s, token) }, err
+				})
+			})
+		}
+	})
 }
 
 // offered lets calls come at the rate, and reports how long they took. What they took is given back.
