@@ -19,7 +19,7 @@ const ownerRetry = time.Second
 // watchOwners ends the leases of owners that are silent for too long, and tells the others of accounts that
 // changed, until ctx ends. It sleeps until the next of them is due, or one is heard of for whom that may be too late.
 func (s *Scheduler) watchOwners(ctx context.Context) {
-	failing := false
+	news := recurring{Scheduler: s, fails: "the leases of owners cannot be looked after; nothing ends until they can", works: "the leases of owners are looked after again"}
 	var next time.Time
 	for s.owners.sleep(ctx, s.clock, next) {
 		now := s.clock.Now()
@@ -29,13 +29,7 @@ func (s *Scheduler) watchOwners(ctx context.Context) {
 		if told != nil {
 			err = told
 		}
-		if failing != (err != nil) && ctx.Err() == nil {
-			if failing = err != nil; failing {
-				s.logger.Warn("the leases of owners cannot be looked after; nothing ends until they can", "error", err)
-			} else {
-				s.logger.Info("the leases of owners are looked after again")
-			}
-		}
+		news.ended(ctx, err)
 		_, next = s.owners.watch(now, time.Time{})
 		if err != nil {
 			later = now.Add(ownerRetry)

@@ -41,16 +41,10 @@ type modelCrowd struct {
 // shareStats exchanges statistics with the other replicas until ctx ends. What they learned before is in force here at most two periods and
 // the time of two calls later: one until they put it, one until it is read.
 func (s *Scheduler) shareStats(ctx context.Context) {
-	failing := false
+	news := recurring{Scheduler: s, fails: "statistics are not exchanged with other replicas; it goes on trying", works: "statistics are exchanged with other replicas again"}
 	for {
 		err := s.exchange(ctx)
-		if failing != (err != nil) && ctx.Err() == nil {
-			if failing = err != nil; failing {
-				s.logger.Warn("statistics are not exchanged with other replicas; it goes on trying", "error", err)
-			} else {
-				s.logger.Info("statistics are exchanged with other replicas again")
-			}
-		}
+		news.ended(ctx, err)
 		fired, stop := s.clock.After(s.sharing.every)
 		select {
 		case <-ctx.Done():

@@ -15,16 +15,10 @@ const (
 
 // follow takes in what other replicas put into the store, until ctx ends. A signal makes it look at once.
 func (s *Scheduler) follow(ctx context.Context) {
-	failing := false
+	news := recurring{Scheduler: s, fails: "what other replicas learn of accounts is not heard; it goes on trying", works: "what other replicas learn of accounts is heard again"}
 	for {
 		err := s.learnColds(ctx)
-		if failing != (err != nil) && ctx.Err() == nil {
-			if failing = err != nil; failing {
-				s.logger.Warn("what other replicas learn of accounts is not heard; it goes on trying", "error", err)
-			} else {
-				s.logger.Info("what other replicas learn of accounts is heard again")
-			}
-		}
+		news.ended(ctx, err)
 		fired, stop := s.clock.After(followEvery)
 		select {
 		case <-ctx.Done():

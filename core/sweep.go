@@ -10,7 +10,7 @@ const sweepStep = 1000
 
 // sweep ends what is over, until ctx ends.
 func (s *Scheduler) sweep(ctx context.Context, every time.Duration) {
-	failing := false
+	news := recurring{Scheduler: s, fails: "the sweep fails; it goes on trying", works: "the sweep works again"}
 	for {
 		fired, stop := s.clock.After(every)
 		select {
@@ -21,13 +21,7 @@ func (s *Scheduler) sweep(ctx context.Context, every time.Duration) {
 		}
 		s.colds.tidy(s.clock.Now(), s.registry.current.Load().policy)
 		err := s.sweepOnce(ctx)
-		if failing != (err != nil) && ctx.Err() == nil {
-			if failing = err != nil; failing {
-				s.logger.Warn("the sweep fails; it goes on trying", "error", err)
-			} else {
-				s.logger.Info("the sweep works again")
-			}
-		}
+		news.ended(ctx, err)
 	}
 }
 
