@@ -23,7 +23,7 @@ type Cluster struct {
 }
 
 // NewCluster starts a cluster and waits until every node serves and every master has its replica. The options are for
-// all nodes; they cannot be about passwords or TLS. The test's end stops it.
+// all nodes. The test's end stops it.
 func NewCluster(t storetest.TB, options ...Option) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t}

@@ -2,6 +2,7 @@ package redistest
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"strings"
@@ -16,8 +17,7 @@ const doLimit = 30 * time.Second
 // Do sends one command over the unix socket, on a connection of its own, so that nothing is retried or kept. It gives
 // a string, an int, a []any or nil, and an error reply as an error.
 func (s *Server) Do(args ...string) (any, error) {
-	dial := net.Dialer{Timeout: doLimit}
-	conn, err := dial.DialContext(context.Background(), "unix", s.Socket())
+	conn, err := s.dial(context.Background())
 	if err != nil {
 		return nil, err
 	}
@@ -36,6 +36,16 @@ func (s *Server) Do(args ...string) (any, error) {
 		}
 	}
 	return reply(c.Do(args...))
+}
+
+// dial connects to the unix socket. A node tells of the others' ports for the kind of connection that it is asked on, so that one with TLS
+// is asked over TLS.
+func (s *Server) dial(ctx context.Context) (net.Conn, error) {
+	dial := net.Dialer{Timeout: doLimit}
+	if s.settings.bus && s.trust != nil {
+		return (&tls.Dialer{NetDialer: &dial, Config: s.trust}).DialContext(ctx, "tcp", s.Addr())
+	}
+	return dial.DialContext(ctx, "unix", s.Socket())
 }
 
 // Must is Do that fails the test on an error, and gives the reply as text.

@@ -7,13 +7,24 @@ type settings struct {
 	directives     [][]string
 	user, password string // of the test's own connection
 	acl            []string
-	tls            bool
-	bus            bool // a port for the other nodes of a cluster
+	authority      *authority // of its certificate, nil without TLS
+	clients        string     // whether clients have to show a certificate, as redis.conf has it
+	bus            bool       // a port for the other nodes of a cluster
 	sentinel       bool
+	watchers       []Option // of the Sentinels
 }
 
 // Option changes how a server is started.
 type Option func(*settings)
+
+// All is all of some options.
+func All(options ...Option) Option {
+	return func(s *settings) {
+		for _, o := range options {
+			o(s)
+		}
+	}
+}
 
 // With sets a directive of redis.conf, with its arguments.
 func With(directive string, args ...string) Option {
@@ -55,10 +66,25 @@ func Users(lines ...string) Option {
 	}
 }
 
-// TLS makes the port take TLS only; the unix socket stays plain. TLSConfig and CAFile say whom to trust.
-func TLS() Option { return func(s *settings) { s.tls = true } }
+// TLS makes the port take TLS only, the one for other nodes and what goes between servers too; the unix socket stays plain. TLSConfig and
+// CAFile say whom to trust. Servers that are started with one such option have one authority.
+func TLS() Option {
+	a := &authority{}
+	return func(s *settings) { s.authority, s.clients = a, "no" }
+}
 
-// TLSConfig gives what a client needs to trust the server, nil when it speaks plainly.
+// MutualTLS is TLS for clients that show a certificate of the same authority, as CertFile and KeyFile are.
+func MutualTLS() Option {
+	a := &authority{}
+	return func(s *settings) { s.authority, s.clients = a, "yes" }
+}
+
+// Sentinels are options for the Sentinels alone: Password and Users. Without any they ask for nothing.
+func Sentinels(options ...Option) Option {
+	return func(s *settings) { s.watchers = append(s.watchers, options...) }
+}
+
+// TLSConfig gives what a client needs to trust the server and be trusted, nil when it speaks plainly.
 func (s *Server) TLSConfig() *tls.Config {
 	if s.trust == nil {
 		return nil
@@ -68,3 +94,9 @@ func (s *Server) TLSConfig() *tls.Config {
 
 // CAFile gives the file with the certificate to trust.
 func (s *Server) CAFile() string { return s.file("ca.pem") }
+
+// CertFile gives the file with a certificate that the server trusts, its own.
+func (s *Server) CertFile() string { return s.file("server.pem") }
+
+// KeyFile gives the file with that certificate's key.
+func (s *Server) KeyFile() string { return s.file("server.key") }

@@ -26,15 +26,14 @@ type Sentinel struct {
 }
 
 // NewSentinel starts the servers and then the Sentinels, and waits until these know all. The options are for the
-// servers, Sentinels have neither password nor TLS; they cannot be about TLS. The test's end stops all.
+// servers, but for Sentinels and for TLS, which is for both. The test's end stops all.
 func NewSentinel(t storetest.TB, options ...Option) *Sentinel {
 	t.Helper()
 	s := &Sentinel{t: t}
 	for _, o := range options {
 		o(&s.settings)
 	}
-	options = append(options, With("repl-diskless-sync-delay", "0"), With("masterauth", s.settings.password),
-		With("masteruser", s.settings.user))
+	options = append(options, With("repl-diskless-sync-delay", "0"))
 	for range serverCount {
 		s.servers = append(s.servers, Single(t, options...))
 	}
@@ -42,8 +41,11 @@ func NewSentinel(t storetest.TB, options ...Option) *Sentinel {
 		replica.Must("REPLICAOF", host, strconv.Itoa(s.servers[0].port))
 	}
 	await(t, s.servers, func() error { return s.following(s.servers[0]) })
+	watchers := append([]Option{func(one *settings) {
+		one.sentinel, one.authority, one.clients = true, s.settings.authority, s.settings.clients
+	}}, s.settings.watchers...)
 	for range sentinelCount {
-		one := Single(t, func(s *settings) { s.sentinel = true })
+		one := Single(t, watchers...)
 		s.sentinels = append(s.sentinels, one)
 		s.watch(one)
 	}
@@ -57,6 +59,13 @@ func NewSentinel(t storetest.TB, options ...Option) *Sentinel {
 func (s *Sentinel) watch(one *Server) {
 	s.t.Helper()
 	one.Must("SENTINEL", "DEBUG", "INFO-PERIOD", "500", "PUBLISH-PERIOD", "300", "PING-PERIOD", "500", "ASK-PERIOD", "300", "TILT-PERIOD", "1000")
+	// What it says to the other Sentinels.
+	if one.settings.password != "" {
+		one.Must("SENTINEL", "CONFIG", "SET", "sentinel-pass", one.settings.password)
+	}
+	if one.settings.user != "" {
+		one.Must("SENTINEL", "CONFIG", "SET", "sentinel-user", one.settings.user)
+	}
 	one.Must("SENTINEL", "MONITOR", MasterName, host, strconv.Itoa(s.servers[0].port), strconv.Itoa(sentinelCount/2+1))
 	one.Must("SENTINEL", "SET", MasterName, "down-after-milliseconds", "1000", "failover-timeout", "4000", "parallel-syncs", "2")
 	if s.settings.password != "" {

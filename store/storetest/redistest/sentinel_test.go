@@ -8,7 +8,7 @@ import (
 )
 
 func sentinelTest(t *testing.T) {
-	s := redistest.NewSentinel(t, redistest.Users("user default off"))
+	s := redistest.NewSentinel(t, redistest.MutualTLS(), redistest.Users("user default off"), redistest.Sentinels(redistest.Password("watchword")))
 	first := s.Master()
 	if first != s.Servers()[0] || len(s.Addrs()) != 3 {
 		t.Errorf("master %s, Sentinels %v", first.Addr(), s.Addrs())

@@ -60,8 +60,8 @@ func begin(t storetest.TB, options ...Option) (*Server, error) {
 	})
 	// Sentinels and replicas write down here what they have been told.
 	err = os.WriteFile(s.file("conf"), nil, 0o600)
-	if s.settings.tls {
-		trust, wrong := certify(s.file)
+	if s.settings.authority != nil {
+		trust, wrong := s.settings.authority.certify(s.file)
 		s.trust, err = trust, errors.Join(err, wrong)
 	}
 	if len(s.settings.acl) > 0 {
@@ -125,7 +125,7 @@ func (s *Server) start() error {
 
 func (s *Server) args() []string {
 	port, other := "--port", "--tls-port"
-	if s.settings.tls {
+	if s.settings.authority != nil {
 		port, other = other, port
 	}
 	args := []string{s.file("conf")}
@@ -139,12 +139,19 @@ func (s *Server) args() []string {
 	if s.settings.bus {
 		args = append(args, "--cluster-port", strconv.Itoa(s.bus))
 	}
-	if s.settings.tls {
-		args = append(args, "--tls-ca-cert-file", s.CAFile(), "--tls-cert-file", s.file("server.pem"),
-			"--tls-key-file", s.file("server.key"), "--tls-auth-clients", "no")
+	if s.settings.authority != nil {
+		args = append(args, "--tls-ca-cert-file", s.CAFile(), "--tls-cert-file", s.CertFile(), "--tls-key-file", s.KeyFile(),
+			"--tls-auth-clients", s.settings.clients, "--tls-replication", "yes", "--tls-cluster", "yes")
 	}
 	if len(s.settings.acl) > 0 {
 		args = append(args, "--aclfile", s.file("users.acl"))
+	}
+	// What a replica says to its master.
+	if s.settings.password != "" && !s.settings.sentinel {
+		args = append(args, "--masterauth", s.settings.password)
+	}
+	if s.settings.user != "" && !s.settings.sentinel {
+		args = append(args, "--masteruser", s.settings.user)
 	}
 	for _, d := range s.settings.directives {
 		args = append(args, d...)
