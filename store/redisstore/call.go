@@ -205,7 +205,7 @@ func (s *Store) run(ctx context.Context, script *rueidis.Lua, args []string) (*r
 		case !told && !errors.Is(err, context.Canceled):
 			s.conn.doubt(client)
 		}
-		return nil, err
+		return nil, s.conn.doors.hideIn(err)
 	}
 	s.conn.heard()
 	if len(rows) == 0 {

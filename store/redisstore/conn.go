@@ -34,6 +34,7 @@ var errNotConnected = errors.New("not connected yet")
 // to be no master any more.
 type conn struct {
 	server *Server
+	doors  *doors
 	budget time.Duration // of a call
 	// kick tells that a client is to be made.
 	kick chan struct{}
@@ -51,7 +52,7 @@ type conn struct {
 }
 
 func newConn(opts *Options) *conn {
-	c := &conn{server: &opts.Server, budget: opts.Budget, kick: make(chan struct{}, 1), up: make(chan struct{}), last: errNotConnected}
+	c := &conn{server: &opts.Server, doors: newDoors(opts.Logger, &opts.Server), budget: opts.Budget, kick: make(chan struct{}, 1), up: make(chan struct{}), last: errNotConnected}
 	c.doubted, c.worn = make(chan rueidis.Client, 1), make(chan rueidis.Client, 1)
 	c.kick <- struct{}{}
 	return c
@@ -135,7 +136,7 @@ func (c *conn) follow(ctx context.Context) {
 
 // replace puts another client in the place of one; elsewhere says: only if it has another master.
 func (c *conn) replace(ctx context.Context, old rueidis.Client, elsewhere bool) {
-	other, err := dial(ctx, c.server, c.budget)
+	other, err := dial(ctx, c.server, c.budget, c.doors)
 	if err != nil {
 		return
 	}
@@ -172,7 +173,7 @@ func (c *conn) run(ctx context.Context) {
 }
 
 func (c *conn) make(ctx context.Context) bool {
-	client, err := dial(ctx, c.server, c.budget)
+	client, err := dial(ctx, c.server, c.budget, c.doors)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -182,7 +183,7 @@ func (c *conn) make(ctx context.Context) bool {
 		return true
 	}
 	if err != nil {
-		c.last = err
+		c.last = c.doors.hideIn(err)
 		return false
 	}
 	c.client = client
@@ -201,7 +202,7 @@ func (c *conn) close() {
 
 // dial makes a client that never runs a command twice: a take that the client sends again by itself may be carried out
 // after its caller gave up. Its connections end with ctx, and no sooner than calls that have a budget.
-func dial(ctx context.Context, server *Server, budget time.Duration) (rueidis.Client, error) {
+func dial(ctx context.Context, server *Server, budget time.Duration, doors *doors) (rueidis.Client, error) {
 	option := rueidis.ClientOption{
 		InitAddress: server.Addresses, Username: server.User, Password: server.Password, SelectDB: server.Database,
 		TLSConfig: server.TLS, ClientName: "usher", ClientSetInfo: rueidis.DisableClientSetInfo,
@@ -216,47 +217,32 @@ func dial(ctx context.Context, server *Server, budget time.Duration) (rueidis.Cl
 		if network == "unix" {
 			encrypt = nil
 		}
-		return connect(ctx, asked, network, address, dialer, encrypt)
+		return doors.connect(ctx, asked, network, address, dialer, encrypt)
 	}
 	switch {
 	case server.Master != "":
 		option.Sentinel = rueidis.SentinelOption{
-			MasterSet: server.Master, Password: server.SentinelPassword, TLSConfig: server.TLS, Dialer: option.Dialer, ClientName: "usher",
+			MasterSet: server.Master, Username: server.SentinelUser, Password: server.SentinelPassword,
+			TLSConfig: server.TLS, Dialer: option.Dialer, ClientName: "usher",
 		}
 	case !server.Cluster:
 		option.ForceSingleClient = true
 	}
 	client, err := rueidis.NewClient(option)
+	if err == nil && server.Cluster && client.Mode() != rueidis.ClientModeCluster {
+		// One of which it was given one address alone, and whose map it may not see, it takes for a server without others.
+		if err = client.Do(ctx, client.B().ClusterSlots().Build()).Error(); !forbids(err) {
+			err = nil
+		}
+	}
 	if err != nil && client != nil {
 		client.Close()
 	}
 	return client, err
 }
 
-// link is a connection that ends with the store, so that nobody who closes that waits for a server that does not answer.
-type link struct {
-	net.Conn
-	closed func() bool // lets the store forget it
-}
-
-// Close ends the connection.
-func (l *link) Close() error {
-	l.closed()
-	return l.Conn.Close()
-}
-
-// connect makes a connection that ends with life, for one who waits for it as long as asked.
-func connect(life, asked context.Context, network, address string, dialer *net.Dialer, encrypt *tls.Config) (net.Conn, error) {
-	asked, cancel := context.WithCancel(asked)
-	defer cancel()
-	defer context.AfterFunc(life, cancel)()
-	dial := dialer.DialContext
-	if encrypt != nil {
-		dial = (&tls.Dialer{NetDialer: dialer, Config: encrypt}).DialContext
-	}
-	conn, err := dial(asked, network, address)
-	if err != nil {
-		return nil, err
-	}
-	return &link{Conn: conn, closed: context.AfterFunc(life, func() { _ = conn.Close() })}, nil
+// forbids tells that the user lacks a right.
+func forbids(err error) bool {
+	e, ok := rueidis.IsRedisErr(err)
+	return ok && strings.HasPrefix(e.Error(), "NOPERM")
 }

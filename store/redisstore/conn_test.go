@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"testing"
 )
@@ -22,13 +23,14 @@ func TestConnectionsEndWithTheStore(t *testing.T) {
 	address := silent(t).Addr().String()
 	life, end := context.WithCancel(t.Context())
 	defer end()
-	conn, err := connect(life, t.Context(), "tcp", address, &net.Dialer{}, nil)
+	doors := newDoors(slog.New(slog.DiscardHandler), &Server{})
+	conn, err := doors.connect(life, t.Context(), "tcp", address, &net.Dialer{}, nil)
 	must(t, err)
 	end()
 	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("a connection that is waited on: %v", err)
 	}
-	if _, err := connect(life, t.Context(), "tcp", address, &net.Dialer{}, nil); err == nil {
+	if _, err := doors.connect(life, t.Context(), "tcp", address, &net.Dialer{}, nil); err == nil {
 		t.Error("a store that is closed made a connection")
 	}
 }

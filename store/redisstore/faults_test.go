@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"log/slog"
 	"os"
 	"regexp"
 	"slices"
@@ -79,16 +80,27 @@ func TestFaults(t *testing.T) {
 // aclRule gives the user that docs/operations.md says to make, for a namespace.
 func aclRule(t *testing.T, namespace string) string {
 	t.Helper()
+	return strings.ReplaceAll(ruleOf(t, "usher"), "NAMESPACE", namespace)
+}
+
+// watchRule gives the user of the Sentinels that docs/operations.md says to make.
+func watchRule(t *testing.T) string {
+	t.Helper()
+	return ruleOf(t, "usher-watch")
+}
+
+func ruleOf(t *testing.T, user string) string {
+	t.Helper()
 	page, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(page)) {
-		if strings.HasPrefix(line, "user usher on ") {
-			return strings.ReplaceAll(strings.TrimSpace(line), "NAMESPACE", namespace)
+		if strings.HasPrefix(line, "user "+user+" on ") {
+			return strings.TrimSpace(line)
 		}
 	}
-	t.Fatal("docs/operations.md has no rule")
+	t.Fatalf("docs/operations.md has no rule for %s", user)
 	return ""
 }
 
@@ -182,35 +194,30 @@ func TestRestrictedUser(t *testing.T) {
 			t.Errorf("another's: %v", err)
 		}
 	})
-	t.Run("cluster", restrictedInCluster)
 }
 
-func restrictedInCluster(t *testing.T) {
-	server := redistest.Single(t, redistest.Users(aclRule(t, "*")), redistest.With("cluster-enabled", "yes"))
-	server.Must("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
-	poll := time.NewTicker(10 * time.Millisecond)
-	defer poll.Stop()
-	for !strings.Contains(server.Must("CLUSTER", "INFO"), "cluster_state:ok") {
-		<-poll.C
+// TestLackOfRightsIsTold: nobody is left to guess why waiters are woken late, or why no slot is where it is looked for.
+func TestLackOfRightsIsTold(t *testing.T) {
+	t.Parallel()
+	if !redistest.Available() {
+		return
 	}
-	at := restricted(server.Addr())
-	at.Cluster = true
-	s := open(t, Options{Server: at, Budget: 20 * time.Second})
-	signals, err := s.Signals(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Cool(t.Context(), core.Cooldown{Account: "a", Until: time.Now().Add(time.Hour)}); err != nil {
-		t.Fatal(err)
-	}
-	if got := <-signals; got.Account != "a" {
-		t.Errorf("heard %v", got)
-	}
-	if faults, err := s.Faults(t.Context()); err != nil || len(faults) > 0 {
-		t.Errorf("faults %v, %v", faults, err)
-	}
-	if denied := server.Must("ACL", "LOG"); denied != "[]" {
-		t.Errorf("docs/operations.md forbids what the store does: %s", denied)
+	rule := aclRule(t, "one")
+	server := redistest.Single(t, redistest.With("cluster-enabled", "yes"), redistest.Users(
+		strings.NewReplacer("user usher ", "user deaf ", "&usher:{one}:*", "").Replace(rule),
+		strings.NewReplacer("user usher ", "user lost ", "+cluster|slots", "").Replace(rule),
+	))
+	for user, want := range map[string]string{"deaf": "hear no signals", "lost": "no permissions to run the 'cluster|slots' command"} {
+		at := restricted(server.Addr())
+		at.User, at.Cluster = user, user == "lost"
+		book := &lines{}
+		s, err := New(Options{Server: at, Namespace: "one", Logger: slog.New(slog.NewTextHandler(book, nil))})
+		must(t, err)
+		until(t, "what "+user+" lacks is told", func() bool {
+			_, err := s.conn.get()
+			return strings.Contains(book.String(), want) || err != nil && strings.Contains(err.Error(), want)
+		})
+		must(t, s.Close())
 	}
 }
 

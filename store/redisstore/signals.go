@@ -30,7 +30,7 @@ func (s *Store) Sessions() uint64 { return s.sessions.Load() }
 // listen passes on what the server publishes, until ctx ends.
 func (s *Store) listen(ctx context.Context) {
 	first := sync.OnceFunc(func() { close(s.listening) })
-	for ctx.Err() == nil {
+	for deaf := false; ctx.Err() == nil; {
 		if client, err := s.conn.get(); err == nil {
 			var heard atomic.Bool
 			hooked := rueidis.WithOnSubscriptionHook(ctx, func(rueidis.PubSubSubscription) {
@@ -41,7 +41,11 @@ func (s *Store) listen(ctx context.Context) {
 			})
 			// It returns when the connection breaks; what is published meanwhile is lost, which is why receivers look by themselves too.
 			err = client.Receive(hooked, s.subscription(client), func(m rueidis.PubSubMessage) { s.tell(ctx, m.Message) })
-			if err != nil && !heard.Load() && client.Do(ctx, client.B().Ping().Build()).Error() == nil {
+			forbidden := forbids(err)
+			if forbidden && !deaf {
+				s.logger.Warn("redis lets this replica hear no signals; who waits here is woken late", "error", err)
+			}
+			if deaf = forbidden; !deaf && err != nil && !heard.Load() && client.Do(ctx, client.B().Ping().Build()).Error() == nil {
 				s.conn.wear(client)
 			}
 		}

@@ -50,8 +50,10 @@ type Server struct {
 	Master string
 	// Cluster says that the addresses are a Cluster's.
 	Cluster bool
-	// User and Password are for AUTH; SentinelPassword is for the Sentinels.
-	User, Password, SentinelPassword string
+	// User and Password are for AUTH.
+	User, Password string
+	// SentinelUser and SentinelPassword are for AUTH at the Sentinels, which know nothing of the servers' users.
+	SentinelUser, SentinelPassword string
 	// Database is the number for SELECT; a Cluster has only 0.
 	Database int
 	// TLS may be nil.

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"encoding/binary"
+	"log/slog"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -90,7 +91,7 @@ func (w *world) client(t storetest.TB) rueidis.Client { return beside(t, &w.opti
 
 func beside(t storetest.TB, server *Server) rueidis.Client {
 	t.Helper()
-	client, err := dial(context.Background(), server, patience)
+	client, err := dial(context.Background(), server, patience, newDoors(slog.New(slog.DiscardHandler), server))
 	if err != nil {
 		t.Fatalf("%v", err)
 	}

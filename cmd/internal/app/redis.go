@@ -25,7 +25,7 @@ func redisServer(r *config.Redis, secrets Secrets) (redisstore.Server, error) {
 	}
 	server := redisstore.Server{
 		Addresses: addresses, Master: r.Master, Cluster: r.Mode == config.ModeCluster,
-		User: r.User, Password: secrets.Redis, SentinelPassword: secrets.Sentinel, Database: r.Database,
+		User: r.User, Password: secrets.Redis, SentinelUser: r.SentinelUser, SentinelPassword: secrets.Sentinel, Database: r.Database,
 	}
 	if server.Password == "" {
 		if server.Password, err = password("redis.password_file", r.PasswordFile); err != nil {

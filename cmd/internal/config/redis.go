@@ -37,7 +37,10 @@ type Redis struct {
 	// The file with the password, by its absolute path, read at the start; the environment variable USHER_REDIS_PASSWORD goes before it. Default "", which
 	// is no password.
 	PasswordFile string `yaml:"password_file" max:"4096"`
-	// The same for the Sentinels, which know no user; USHER_REDIS_SENTINEL_PASSWORD goes before it. Only with mode sentinel. Default "", which is no password.
+	// Whom to log in as at the Sentinels, which have users of their own. Only with mode sentinel. Default "", which is their default user.
+	SentinelUser string `yaml:"sentinel_user" max:"128"`
+	// The file with the Sentinels' password, by its absolute path; that of the servers is not tried there. USHER_REDIS_SENTINEL_PASSWORD goes before it.
+	// Only with mode sentinel. Default "", which is no password.
 	SentinelPasswordFile string `yaml:"sentinel_password_file" max:"4096"`
 	// The number of the database; a Cluster has only 0. Default 0.
 	Database int `yaml:"database" min:"0" max:"65535"`
@@ -157,6 +160,8 @@ func checkRedis(p *problems, r *Redis) {
 		p.add("redis.master", "is needed with redis.mode sentinel: the name that the Sentinels know the master by")
 	case r.Mode != ModeSentinel && r.Master != "":
 		p.add("redis.master", "is only for redis.mode sentinel; the mode is %s", r.Mode)
+	case r.Mode != ModeSentinel && r.SentinelUser != "":
+		p.add("redis.sentinel_user", "is only for redis.mode sentinel; the mode is %s", r.Mode)
 	case r.Mode != ModeSentinel && r.SentinelPasswordFile != "":
 		p.add("redis.sentinel_password_file", "is only for redis.mode sentinel; the mode is %s", r.Mode)
 	case r.Mode == ModeCluster && r.Database != 0:

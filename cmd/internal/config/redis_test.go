@@ -28,6 +28,7 @@ func TestRedisRefuses(t *testing.T) {
 		"no master":         {one + ", mode: sentinel", "redis.master: is needed with redis.mode sentinel"},
 		"master":            {one + ", master: m", "redis.master: is only for redis.mode sentinel; the mode is single"},
 		"sentinel password": {one + ", sentinel_password_file: /a", "redis.sentinel_password_file: is only for redis.mode sentinel"},
+		"sentinel user":     {one + ", sentinel_user: u", "redis.sentinel_user: is only for redis.mode sentinel"},
 		"cluster database":  {one + ", mode: cluster, database: 1", "redis.database: is 1; a Cluster has only 0"},
 		"braces":            {one + ", namespace: 'a{b'", "redis.namespace: is \"a{b\"; allowed: text without braces"},
 		"blank namespace":   {one + ", namespace: ''", "redis.namespace: is \"\"; allowed"},
