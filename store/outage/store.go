@@ -106,6 +106,7 @@ type Store struct {
 	members    []string // that were heard of last
 	epoch      string
 	sessions   uint64 // in which all was told
+	steady     steadiness
 
 	hub     *signal.Hub
 	kick    chan struct{} // holds one token when the watch is to look

@@ -2,6 +2,7 @@ package outage
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -27,6 +28,9 @@ func (s *Store) fail(why error) {
 			next.island = i
 		}
 	}
+	s.mu.Lock()
+	s.steady.begin(now)
+	s.mu.Unlock()
 	s.phase.Store(next)
 	s.logger.Warn("the store is out of reach; going on without it", "mode", s.opts.Mode.String(), "error", why)
 	s.wake()
@@ -152,14 +156,23 @@ func (s *Store) together(p *phase, members []string) bool {
 	return !now.Before(p.since.Add(publishTime))
 }
 
+// errUnsteady keeps an outage from ending.
+var errUnsteady = errors.New("the store does not answer for long enough")
+
 // recover ends an outage if the primary answers: it hears what it missed, and who waits for calls goes on there.
 func (s *Store) recover(ctx context.Context) error {
-	if err := s.primary.Loads(ctx, nil, nil); err != nil {
-		return err
-	}
+	err := s.primary.Loads(ctx, nil, nil)
 	s.mu.Lock()
 	roster := s.roster
+	if err != nil {
+		s.steady.failed()
+	} else if !s.steady.answered(s.clock.Now()) {
+		err = errUnsteady
+	}
 	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	if err := s.primary.Register(ctx, &roster); err != nil {
 		return err
 	}
@@ -185,6 +198,7 @@ func (s *Store) recover(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	s.key, s.registered, s.epoch, s.sessions = key, true, s.primary.Epoch(), session
+	s.steady.end(now)
 	s.mu.Unlock()
 	s.phase.Store(next)
 	if p.island != nil {

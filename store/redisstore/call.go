@@ -93,20 +93,15 @@ var errChanging = errors.New("the server's memory goes on changing")
 var errShort = errors.New("the script's answer is shorter than it should be")
 
 // call runs a script and gives its answer. build appends the script's own arguments for the places of a table; it is called
-// again when the server's memory turns out to be another. The call ends with its budget.
+// again when the server's memory turns out to be another. The call ends with its budget, and the server does not carry out later what must not be late.
 func (s *Store) call(ctx context.Context, script *rueidis.Lua, build func(t *table, args []string) []string) (*reply, error) {
-	return s.callBy(ctx, s.clock.Now().Add(s.opts.Budget), script, build)
-}
-
-// callBy is call for what the server must not carry out after a time, on this machine's clock.
-func (s *Store) callBy(
-	ctx context.Context, by time.Time, script *rueidis.Lua, build func(t *table, args []string) []string,
-) (*reply, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	bounded, cancel := s.bounded(ctx)
 	defer cancel()
+	asked := s.clock.Now()
+	by := asked.Add(s.opts.Budget)
 	for again := true; ; again = false {
 		r, err := s.callOnce(bounded, by, script, build)
 		if err == nil && r.jumped {
@@ -118,8 +113,10 @@ func (s *Store) callBy(
 		if !r.late() {
 			return r, nil
 		}
-		// Where there is time left here, the server's clock is not where it was thought to be, and that is known now.
-		if !again || !s.clock.Now().Before(by) {
+		// Where there is time left here, the server's clock is not where it was thought to be, and that is known now; or this process
+		// stood still before it asked.
+		now := s.clock.Now()
+		if by = by.Add(s.heldUp(now.Sub(asked))); !again || !now.Before(by) {
 			return nil, errLate
 		}
 	}

@@ -11,15 +11,14 @@ import (
 // Join counts a waiter. One that waits already stays where it is, with a whole new life.
 func (s *Store) Join(ctx context.Context, w *core.Waiter) (core.Joined, error) {
 	var out core.Joined
-	by := s.clock.Now().Add(s.opts.Budget)
-	r, err := s.callBy(ctx, by, s.scripts.join, func(_ *table, args []string) []string {
+	r, err := s.call(ctx, s.scripts.join, func(_ *table, args []string) []string {
 		return append(
 			args, key(w.ID), w.Account, w.Tenant, life(w.TTL), strconv.Itoa(max(w.AccountCap, 0)), strconv.Itoa(max(w.TenantCap, 0)),
 		)
 	})
 	if err != nil {
 		if !errors.Is(err, errLate) {
-			s.lost.add(lostTake{id: "!" + key(w.ID), after: by})
+			s.lose(w.ID)
 		}
 		return out, err
 	}
@@ -45,10 +44,9 @@ func (s *Store) Move(ctx context.Context, id core.WaiterID, account string) erro
 
 // Leave counts a waiter no more. One that the server does not hear of is taken back as soon as it does.
 func (s *Store) Leave(ctx context.Context, id core.WaiterID) error {
-	by := s.clock.Now().Add(s.opts.Budget)
-	_, err := s.callBy(ctx, by, s.scripts.leave, func(_ *table, args []string) []string { return append(args, key(id)) })
+	_, err := s.call(ctx, s.scripts.leave, func(_ *table, args []string) []string { return append(args, key(id)) })
 	if err != nil {
-		s.lost.add(lostTake{id: "!" + key(id), after: by})
+		s.lose(id)
 	}
 	return err
 }

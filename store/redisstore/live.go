@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"usher.internal/core"
 )
 
 const (
@@ -138,6 +140,11 @@ func (l *lostTakes) add(t lostTake) {
 		l.list = append(l.list, t)
 	}
 	l.wakeUp()
+}
+
+// lose has a waiter's join or leave taken back whose call did not succeed.
+func (s *Store) lose(id core.WaiterID) {
+	s.lost.add(lostTake{id: "!" + key(id), after: s.clock.Now().Add(s.opts.Budget)})
 }
 
 // due gives takes that the server carries out no more, and when to look again. Only who has it taken back calls it.

@@ -97,8 +97,10 @@ type ops struct {
 	away    []*batch // in calls
 	spare   []*batch // of calls that are over
 	going   int      // operations in those that are away
-	// watched says that the watch looks from time to time, asked that something was asked for since it did last.
+	// watched says that the watch looks from time to time, asked that something was asked for since it did last, which was at looked.
 	watched, asked bool
+	looked         int64
+	held           standstills
 	closed         bool
 }
 
@@ -117,13 +119,14 @@ func (o *ops) get() *op {
 // do carries an operation of so many parts, at most opsMost, out together with those of other callers. build writes it.
 // It waits for the answers until ctx ends or what is left of the budget is used up; what was sent by then may still be carried out.
 func (s *Store) do(ctx context.Context, left time.Duration, parts int, build func(t *table, o *op)) (a answer, err error) {
-	asked, due := s.ops.get(), machineTime()+int64(left)
+	asked, now := s.ops.get(), machineTime()
+	due := now + int64(left)
 	for range epochMost {
 		t := s.table.Load()
 		asked.begin(t.epoch, parts)
 		build(t, asked)
 		asked.due.Store(due)
-		s.enqueue(asked)
+		s.enqueue(asked, now)
 		select {
 		case a = <-asked.done:
 		case <-ctx.Done():
@@ -144,7 +147,7 @@ func (s *Store) do(ctx context.Context, left time.Duration, parts int, build fun
 }
 
 // enqueue lets an operation wait for a call, and makes one where that is due.
-func (s *Store) enqueue(asked *op) {
+func (s *Store) enqueue(asked *op, now int64) {
 	o := &s.ops
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -154,7 +157,7 @@ func (s *Store) enqueue(asked *op) {
 	}
 	o.waiting, o.asked = append(o.waiting, asked), true
 	if !o.watched {
-		o.watched = true
+		o.watched, o.looked = true, now
 		o.kick <- struct{}{}
 	}
 	if o.due(len(o.away)) {

@@ -23,13 +23,24 @@ type take struct {
 func (s *Store) take(grant *core.Grant) take {
 	now := s.clock.Now()
 	t := take{Store: s, grant: grant, bound: now.Add(s.opts.Budget), left: s.opts.Budget}
-	if !grant.NotAfter.IsZero() && grant.NotAfter.Before(t.bound) {
-		t.bound = grant.NotAfter
-		if grant.Budgeted {
-			t.left = t.bound.Sub(now)
+	if grant.NotAfter.IsZero() || !grant.NotAfter.Before(t.bound) {
+		return t
+	}
+	t.bound = grant.NotAfter
+	if grant.Budgeted {
+		if t.left = t.bound.Sub(now); t.left < s.opts.Budget/2 {
+			t.extend(now)
 		}
 	}
 	return t
+}
+
+// extend gives it the time in which this process stood still since its Select began, unless that is its caller's end.
+func (t *take) extend(now time.Time) {
+	if t.grant.Budgeted || t.grant.NotAfter.IsZero() || t.grant.NotAfter.After(t.bound) {
+		more := t.heldUp(t.opts.Budget - t.bound.Sub(now))
+		t.bound, t.left = t.bound.Add(more), t.left+more
+	}
 }
 
 // options are what a take's head says besides, or - if not.
@@ -103,8 +114,10 @@ func (t *take) do(ctx context.Context, build func(*table, *op)) (answer, error) 
 		case text[0] != 'l':
 			return a, nil
 		}
-		// Where there is time left here, the server's clock is not where it was thought to be, and that is known now.
-		if !again || !t.clock.Now().Before(t.bound) {
+		// Where there is time left here, the server's clock is not where it was thought to be, and that is known now; or this process stood
+		// still before it asked.
+		now := t.clock.Now()
+		if t.extend(now); !again || !now.Before(t.bound) {
 			return a, errLate
 		}
 	}

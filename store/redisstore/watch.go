@@ -27,21 +27,28 @@ func (s *Store) lookAfter(now int64) bool {
 		return false
 	}
 	o.asked = false
-	expire(o.waiting, now)
+	if still, late := o.missed(now); late {
+		o.held.add(still)
+	}
+	o.looked = now
+	budget := int64(s.opts.Budget)
+	o.expire(o.waiting, now, budget)
 	for _, b := range o.away {
-		expire(b.waiting, now)
+		o.expire(b.waiting, now, budget)
 	}
 	o.waiting = slices.DeleteFunc(o.waiting, func(asked *op) bool { return asked.due.Load() == 0 })
-	if len(o.waiting) > 0 && len(o.away) < underWay && now-(o.waiting[0].due.Load()-int64(s.opts.Budget)) >= int64(o.every) {
+	if len(o.waiting) > 0 && len(o.away) < underWay && now-(o.waiting[0].due.Load()-budget) >= int64(o.every) {
 		s.start()
 	}
 	return true
 }
 
-// expire answers those whose budget is used up. One that was answered already may be on its way again, as another.
-func expire(asked []*op, now int64) {
+// expire answers those whose budget is used up, not counting when this process stood still. One that was answered already may be on its
+// way again, as another.
+func (o *ops) expire(asked []*op, now, budget int64) {
 	for _, one := range asked {
-		if due := one.due.Load(); due != 0 && due <= now && one.due.CompareAndSwap(due, 0) {
+		due := one.due.Load()
+		if due != 0 && due <= now && due+o.held.since(due-budget) <= now && one.due.CompareAndSwap(due, 0) {
 			one.done <- answer{err: errBudget}
 		}
 	}
