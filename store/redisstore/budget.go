@@ -49,8 +49,8 @@ func (h *standstills) since(at int64) (sum int64) {
 	return sum
 }
 
-// tardy is by how many looks of the watch one must be late for that this process stood still.
-const tardy = 4
+// tardy is how late the watch must be for that this process stood still: longer than a timer is late on a machine that has something to do.
+const tardy = 8 * time.Millisecond
 
 // heldUp gives for how long this process stood still within the time of late.
 func (s *Store) heldUp(within time.Duration) time.Duration {
@@ -68,7 +68,7 @@ func (s *Store) heldUp(within time.Duration) time.Duration {
 
 // missed tells that the watch should have looked since it did, and the time in which it did not. mu is held.
 func (o *ops) missed(now int64) (standstill, bool) {
-	return standstill{o.looked, now}, o.watched && now-o.looked >= tardy*int64(o.every)
+	return standstill{o.looked, now}, o.watched && time.Duration(now-o.looked) >= tardy
 }
 
 // rearms is how often a call is given more time, at most.
@@ -113,7 +113,7 @@ func (p *patient) used(now int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	more := p.store.opts.Budget + p.store.heldUp(time.Duration(now-p.began)) - time.Duration(now-p.began)
-	if late := time.Duration(now - p.due); late >= tardy*p.store.ops.every {
+	if late := time.Duration(now - p.due); late >= tardy {
 		more = max(more, late)
 	}
 	if more <= 0 || p.again == rearms {

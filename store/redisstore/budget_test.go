@@ -84,7 +84,6 @@ func TestHeldUp(t *testing.T) {
 
 // TestPatience: a call's time ends with the budget; where this process stood still, there is more of it, but not for ever.
 func TestPatience(t *testing.T) {
-	const usual = tardy * testLooking
 	for name, tt := range map[string]struct {
 		late  time.Duration
 		held  time.Duration // from the begin on
@@ -92,19 +91,19 @@ func TestPatience(t *testing.T) {
 		more  time.Duration
 	}{
 		"in time":                 {},
-		"a bit late":              {late: usual - 1},
+		"a bit late":              {late: tardy - 1},
 		"late":                    {late: time.Second, more: time.Second},
 		"late too often":          {late: time.Second, again: rearms},
 		"stood still meanwhile":   {held: testBudget - 2, more: testBudget - 2},
 		"and late":                {held: testBudget + time.Second, late: time.Second, more: time.Second},
 		"stood still some times":  {held: testBudget / 2, again: 1, more: testBudget / 2},
-		"stood still, not enough": {held: usual, late: usual - 1, more: 1},
+		"stood still, not enough": {held: tardy, late: tardy - 1, more: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &Store{opts: Options{Budget: time.Hour}} // its own timer does not end
 			ctx, cancel := s.bounded(t.Context())
 			defer cancel()
-			s.opts.Budget, s.ops.every = testBudget, testLooking
+			s.opts.Budget = testBudget
 			p := ctx.(*patient) //nolint:forcetypeassert // it is one
 			p.due, p.again = p.began+int64(testBudget), tt.again
 			now := p.due + int64(tt.late)
