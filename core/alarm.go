@@ -121,7 +121,7 @@ func (l *line) watchLocked(account int32) {
 		l.alarms.setLocked(account, time.Time{})
 		return
 	}
-	at := decide.NextDeadline(world.account(world.ids[account]), l.s.colds.of(int(account)), l.s.clock.Now())
+	at := decide.NextDeadline(world.at(account), l.s.colds.of(int(account)), l.s.clock.Now())
 	if l.alarms.setLocked(account, at) && l.waits() {
 		l.wake()
 	}

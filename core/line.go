@@ -202,7 +202,7 @@ func (l *line) open(account int32) bool {
 		return false
 	}
 	w := l.s.registry.current.Load()
-	return l.eligible(w.account(w.ids[account]), &anyBound)
+	return l.eligible(w.at(account), &anyBound)
 }
 
 // anyBound is what every request of a conversation asks of its account.
@@ -221,7 +221,7 @@ func (l *line) fits(account int32, w *waiter) bool {
 		return true
 	}
 	world := l.s.registry.current.Load()
-	a := world.account(world.ids[account])
+	a := world.at(account)
 	fitness := w.run.asked.Fitness(decide.LayerLoadBalance, world.policy)
 	if l.eligible(a, &fitness) {
 		return true
@@ -234,7 +234,7 @@ func (l *line) fits(account int32, w *waiter) bool {
 // the same is passed over without a try, unless the account serves none but its own sessions. It is true when the line has changed.
 func (l *line) serveOther(account int32, why WakeReason) bool {
 	changed, next := false, queue.SkipClass
-	if w := l.s.registry.current.Load(); w.account(w.ids[account]).State == pool.Draining {
+	if w := l.s.registry.current.Load(); w.at(account).State == pool.Draining {
 		next = queue.On
 	}
 	l.queue.Walk(account, func(w *queue.Waiter[*waiter]) queue.Step {

@@ -69,7 +69,7 @@ func (l *line) mayServeBound(w *waiter) bool {
 // unbindFrom asks those who wait for an account alone that may not serve them any more. mu is held.
 func (l *line) unbindFrom(account int32, why WakeReason) {
 	world := l.s.registry.current.Load()
-	if _, known := world.limit(account); !known || l.queue.WaitingIn(class{bound: world.ids[account]}) == 0 {
+	if _, known := world.limit(account); !known || l.queue.WaitingIn(class{bound: world.at(account).ID}) == 0 {
 		return
 	}
 	var gone []*waiter

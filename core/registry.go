@@ -31,6 +31,14 @@ func (w *world) limit(ordinal int32) (int32, bool) {
 	return w.limits[ordinal], true
 }
 
+// at gives the account of an ordinal, as account does: who waited for one, or had a slot of it, may be served when it is not in the set any more.
+func (w *world) at(ordinal int32) *pool.Account {
+	if int(ordinal) >= len(w.ids) {
+		return w.account("")
+	}
+	return w.account(w.ids[ordinal])
+}
+
 // byOrdinal lists a set's limits and ids by ordinal.
 func byOrdinal(set *pool.Set) (limits []int32, ids []string) {
 	for i := range set.Len() {

@@ -3,6 +3,7 @@ package core_test
 import (
 	"context"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,6 +66,63 @@ func TestNobodyWaitsForTheLine(t *testing.T) {
 		}
 		if got := <-gone; got.err == nil {
 			t.Errorf("who left got %+v", got.answer)
+		}
+		if err := s.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestAccountLeavesWhileItsWaitersAreServed: the pool may change while the store is asked for somebody in line.
+func TestAccountLeavesWhileItsWaitersAreServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, err := memstore.New(memstore.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		far := &farStore{Store: store, gate: make(chan struct{})}
+		s, err := core.New(t.Context(), core.Options{Store: far, Entropy: rand.Uint64, Shared: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := &waitingRoom{Scheduler: s, t: t, store: store, policy: decide.Reference()}
+		w.policy.FallbackWait.MaxWaiting = 100
+		pool := oneSlot("a", "b")
+		pool[1].MaxConcurrency = 2
+		w.apply(pool...)
+		onB := core.Request{Excluded: []string{"a"}}
+		free := []core.Event{{Kind: core.EventUnused, Token: w.take(onB)}, {Kind: core.EventUnused, Token: w.take(onB)}}
+		waits := onB
+		waits.Wait = time.Minute
+		out := make(chan waited, 3)
+		for range cap(out) {
+			w.stand(t.Context(), "waits", waits, out)
+		}
+		if _, err := s.Report(t.Context(), free); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // the store is asked for the first who waits, and does not answer
+
+		applied := make(chan error, 1)
+		go func() { applied <- s.Apply(t.Context(), pool[:1], w.policy) }()
+		for known := 2; known > 1; runtime.Gosched() { // it waits for the line then, which is no durable block
+			snapshot, err := s.Snapshot(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			known = len(snapshot.Accounts)
+		}
+		close(far.gate)
+		if err := <-applied; err != nil {
+			t.Error(err)
+		}
+		for range cap(out) {
+			if got := <-out; got.err != nil {
+				t.Errorf("who waited got error %v", got.err)
+			}
 		}
 		if err := s.Close(context.Background()); err != nil {
 			t.Error(err)
