@@ -120,7 +120,8 @@ type Explanation struct {
 	NotLookedAt int
 }
 
-// Snapshot gives the state now. Errors: KindStoreUnavailable, ctx's own.
+// Snapshot gives the state now. Without a store that answers, and with nothing in its place, it is degraded, and nothing is shown as in use. Errors:
+// KindStoreUnavailable, ctx's own.
 func (s *Scheduler) Snapshot(ctx context.Context) (*Snapshot, error) {
 	w := s.registry.current.Load()
 	n := w.set.Len()
@@ -128,10 +129,7 @@ func (s *Scheduler) Snapshot(ctx context.Context) (*Snapshot, error) {
 	for i := range ordinals {
 		ordinals[i] = int32(w.set.At(i).Ordinal)
 	}
-	if err := s.store.Loads(ctx, ordinals, loads); err != nil {
-		return nil, err
-	}
-	usage, err := s.store.Usage(ctx, "")
+	usage, err := s.usage(ctx, ordinals, loads)
 	if err != nil {
 		return nil, err
 	}
@@ -154,6 +152,18 @@ func (s *Scheduler) Snapshot(ctx context.Context) (*Snapshot, error) {
 		snap.Accounts[i].Limited = decide.LimitedModels(a, s.colds.of(a.Ordinal), now)
 	}
 	return snap, nil
+}
+
+// usage fills loads and counts what is in use.
+func (s *Scheduler) usage(ctx context.Context, ordinals []int32, loads []decide.Load) (u Usage, err error) {
+	if err = s.store.Loads(ctx, ordinals, loads); err == nil {
+		u, err = s.store.Usage(ctx, "")
+	}
+	if err != nil && KindOf(err) == KindStoreUnavailable && s.degraded() {
+		clear(loads)
+		return Usage{Bindings: NotCounted}, nil
+	}
+	return u, err
 }
 
 // blocked says why the account takes no new request whatever it asks for, and until when.

@@ -243,8 +243,12 @@ func (a *App) startLocked(ctx context.Context) error {
 			return fmt.Errorf("watch %s: %w", a.opts.File, err)
 		}
 	}
-	a.log.Info("serving", zap.String("store", a.config.StoreName()), zap.Strings("addresses", a.addresses), zap.Int("accounts", len(a.config.Accounts)),
-		zap.String("profile", a.config.Policy.Profile), zap.String("version", a.opts.Version))
+	namespace := zap.Skip()
+	if a.redis != nil {
+		namespace = zap.String("namespace", a.config.Redis.Namespace)
+	}
+	a.log.Info("serving", zap.String("store", a.config.StoreName()), namespace, zap.Strings("addresses", a.addresses),
+		zap.Int("accounts", len(a.config.Accounts)), zap.String("profile", a.config.Policy.Profile), zap.String("version", a.opts.Version))
 	if len(a.config.Accounts) == 0 {
 		a.log.Warn("there are no accounts: every Select will be refused")
 	}
