@@ -17,8 +17,10 @@ import (
 type island struct {
 	*memstore.Store
 	since time.Time
-	stop  context.CancelFunc
-	done  sync.WaitGroup
+	// before are the shares of an outage that was not quite over; nil otherwise.
+	before map[string]int
+	stop   context.CancelFunc
+	done   sync.WaitGroup
 
 	// mu guards what follows.
 	mu     sync.RWMutex
@@ -34,14 +36,14 @@ func (i *island) close() {
 	i.done.Wait()
 }
 
-// settleIsland makes an island of what the ledger, the view and the bindings know.
-func (s *Store) settleIsland(now time.Time) (*island, error) {
+// settleIsland makes an island of what the ledger, the view, the bindings and the shares of the outage before know.
+func (s *Store) settleIsland(now time.Time, before map[string]int) (*island, error) {
 	store, err := memstore.New(memstore.Options{Clock: s.clock, MarkTTL: s.opts.MarkTTL})
 	if err != nil {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(s.life)
-	i := &island{Store: store, since: now, stop: stop}
+	i := &island{Store: store, since: now, before: before, stop: stop}
 	signals, err := store.Signals(ctx)
 	if err != nil {
 		stop()
@@ -80,6 +82,10 @@ func (s *Store) shareOut(ctx context.Context, i *island, exact bool) error {
 			continue
 		}
 		share := s.share(entry.ID, entry.Limit, exact, members)
+		if was, bound := i.before[entry.ID]; bound {
+			// The view may be of before both: what was taken since is not to be shared out again.
+			share = min(share, max(was, s.ledger.holds(entry.ID), s.share(entry.ID, entry.Limit, true, members)))
+		}
 		i.shares[entry.ID] = share
 		i.limits[n], i.gaps[n] = int32(entry.Limit), int32(max(entry.Limit-share, 0))
 		entry.Limit, entry.Closed = share, share == 0

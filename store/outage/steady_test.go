@@ -58,3 +58,38 @@ func TestPrimaryThatComesAndGoes(t *testing.T) {
 		}
 	}
 }
+
+// TestOutageAfterAnother: what was taken during an outage is not shared out again by the next one, by a look of before both.
+func TestOutageAfterAnother(t *testing.T) {
+	const limit = 9
+	d := newDrill(t, 3, Options{}, limit)
+	d.seen()
+	all := func(is func(p *phase) bool) func() bool {
+		return func() bool {
+			for _, s := range d.all {
+				if !is(s.phase.Load()) {
+					return false
+				}
+			}
+			return true
+		}
+	}
+	for n := range 3 {
+		if n > 0 {
+			for _, s := range d.all {
+				s.view.Store(&view{inUse: map[string]int{"a": 0}})
+			}
+		}
+		d.server.SetError("LOADING Redis is loading the dataset in memory")
+		d.until("all are on their own", all(func(p *phase) bool { return p.island != nil }))
+		if held := d.takeAll(0); held != limit {
+			t.Errorf("outage %d: %d are held", n, held)
+		}
+		d.server.SetError("")
+		d.until("none is on its own", all(func(p *phase) bool { return p.island == nil }))
+	}
+	d.back()
+	if held := d.takeAll(0); held != limit {
+		t.Errorf("%d are held at last", held)
+	}
+}

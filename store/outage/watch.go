@@ -21,7 +21,7 @@ func (s *Store) fail(why error) {
 	now := s.clock.Now()
 	next := &phase{since: now, failed: why}
 	if s.opts.Mode != FailClosed {
-		i, err := s.settleIsland(now)
+		i, err := s.settleIsland(now, p.shares)
 		if err != nil {
 			s.logger.Error("the store is out of reach, and there is nothing to go on with", "error", err)
 		} else {
