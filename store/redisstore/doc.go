@@ -39,5 +39,6 @@
 // so much earlier. Keys with a life of their own in Redis (bindings, marks, what was learned) end by its own clock all the same.
 //
 // A take or a join whose answer did not come is undone, with a mark that keeps it from being carried out afterwards. A replica
-// is dead when it has not beaten for StoreLeaseTTL, if the one that sweeps could reach the server all that while.
+// is dead when it has not beaten for StoreLeaseTTL, if the one that sweeps could reach the server all that while. Its leases end then, and its waiters count no more; where it lives after all, its next heartbeat has its
+// waiters counted again.
 package redisstore

@@ -25,6 +25,7 @@ func (s *Store) Join(ctx context.Context, w *core.Waiter) (core.Joined, error) {
 	switch r.text() {
 	case "joined":
 		out.Status = core.JoinedLine
+		s.counted.add(w, s.clock.Now())
 	case "account":
 		out.Status = core.JoinAccountFull
 	case "tenant":
@@ -38,12 +39,14 @@ func (s *Store) Join(ctx context.Context, w *core.Waiter) (core.Joined, error) {
 
 // Move counts a waiter on another account, whatever the caps are.
 func (s *Store) Move(ctx context.Context, id core.WaiterID, account string) error {
+	s.counted.move(id, account)
 	_, err := s.call(ctx, s.scripts.move, func(_ *table, args []string) []string { return append(args, key(id), account) })
 	return err
 }
 
 // Leave counts a waiter no more. One that the server does not hear of is taken back as soon as it does.
 func (s *Store) Leave(ctx context.Context, id core.WaiterID) error {
+	s.counted.drop(id)
 	_, err := s.call(ctx, s.scripts.leave, func(_ *table, args []string) []string { return append(args, key(id)) })
 	if err != nil {
 		s.lose(id)

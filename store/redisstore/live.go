@@ -73,6 +73,7 @@ func (s *Store) beat(ctx context.Context) error {
 	if r := s.registered.Load(); r != nil {
 		registered = *r
 	}
+	counted := s.counted.now()
 	r, err := s.call(ctx, s.scripts.beat, func(_ *table, args []string) []string {
 		return append(args, life(s.opts.StoreLeaseTTL), registered)
 	})
@@ -84,6 +85,9 @@ func (s *Store) beat(ctx context.Context) error {
 	}
 	if err == nil && r.number() == 0 {
 		err = s.keyAgain(ctx)
+	}
+	if err == nil && s.counted.lacking(counted, r.number()) {
+		err = s.rejoin(ctx)
 	}
 	if err != nil {
 		s.steady.Store(nil)

@@ -61,6 +61,7 @@ func loseKeys(t *testing.T, w *world, keys []string) {
 	if kept, err := do(t, client, "GET", one.prefix[0]+"K").ToString(); err != nil || kept != string(secret) {
 		t.Errorf("tokens are signed otherwise: %v", err)
 	}
+	wantWaiting(t, one, 1)
 	sound(t, client, one.prefix[0])
 	for _, l := range held {
 		if got := settle(t, one, core.SettleFinished, l); got != core.EventApplied {

@@ -17,7 +17,7 @@ type scripts struct {
 	ops, takeBack, renew, adopt, end, leasesOf, sweep    *rueidis.Lua
 	join, move, leave, cool, warm, cooling, push, pushed *rueidis.Lua
 	register, loads, names, usage, secret, beat, rebase  *rueidis.Lua
-	keeps, share, statusOf                               *rueidis.Lua
+	keeps, share, statusOf, rejoin                       *rueidis.Lua
 }
 
 func newScripts() (*scripts, error) {
@@ -47,7 +47,7 @@ func newScripts() (*scripts, error) {
 		ops: script("guard", "takes", "settle", "ops"), takeBack: guarded("relief", "take_back"),
 		renew: timely("relief", "lives", "renew"), adopt: timely("lives", "adopt"), end: guarded("end"),
 		leasesOf: guarded("leases_of"), sweep: timely("relief", "sweep"),
-		join: timely("join"), move: timely("relief", "move"), leave: guarded("leave"),
+		join: timely("stand", "join"), rejoin: timely("stand", "rejoin"), move: timely("relief", "move"), leave: guarded("leave"),
 		cool: timely("cool"), warm: timely("warm"), cooling: guarded("cooling"),
 		push: timely("push"), pushed: guarded("pushed"),
 		register: bare("recount", "register"), loads: guarded("loads"), names: guarded("names"), usage: guarded("usage"),

@@ -102,6 +102,8 @@ type Store struct {
 	recent recent
 	fates  fates
 	lost   lostTakes
+	// counted are this replica's waiters.
+	counted counted
 	// life ends with the store.
 	life    context.Context
 	stop    context.CancelFunc
@@ -128,6 +130,7 @@ func New(opts Options) (*Store, error) {
 	if opts.Server.Cluster {
 		s.publish = "SPUBLISH"
 	}
+	s.counted.all = make(map[core.WaiterID]counts)
 	s.lost.wake, s.reborn = make(chan struct{}, 1), make(chan struct{}, 1)
 	s.ops.kick, s.ops.every = make(chan struct{}, 1), min(opsPatience, opts.Budget/watchMost+1)
 	s.table.Store(&table{epoch: noEpoch})

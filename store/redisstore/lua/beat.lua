@@ -1,5 +1,6 @@
 -- Says that the caller's replica lives for ARGV[6] more, and knows its last registration by ARGV[7].
--- Answers the time, 1 unless that registration is lost, 1 unless the key that tokens are signed with is, then the replicas that live.
+-- Answers the time, 1 unless that registration is lost, 1 unless the key that tokens are signed with is, how many waiters of the
+-- replica are counted, then the replicas that live.
 -- Idempotent.
 
 -- whole tells that no key was lost of those that others are counted by: then the counts agree with what there is.
@@ -25,6 +26,9 @@ if not whole() then
   return { 'epoch', '', 'lost' }
 end
 done()
-local out = { int(now), call('HGET', P .. 'g', replica) == ARGV[7] and 1 or 0, call('GET', P .. 'K') and 1 or 0 }
+local out = {
+  int(now), call('HGET', P .. 'g', replica) == ARGV[7] and 1 or 0, call('GET', P .. 'K') and 1 or 0,
+  tonumber(call('HGET', P .. 'wr', replica)) or 0,
+}
 for _, r in ipairs(call('ZRANGEBYSCORE', P .. 'r', '(' .. int(now), '+inf')) do out[#out + 1] = r end
 return out

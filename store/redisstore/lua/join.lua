@@ -1,4 +1,4 @@
--- Counts a waiter on an account, unless a cap is met. One that waits stays where it is, with a whole new life.
+-- Counts a waiter on an account, unless a cap is met. One that waits stays where it is, with a whole new life. After stand.lua.
 --
 -- ARGV[6] waiter id  ARGV[7] account, blank for none  ARGV[8] tenant  ARGV[9] life  ARGV[10] cap of the account  ARGV[11] cap of the tenant, 0 none
 --
@@ -15,11 +15,7 @@ if not s then
   elseif tenantCap > 0 and held(call('HLEN', P .. 'w'), 'tw', name) >= tenantCap then
     status = 'tenant'
   else
-    call('HSET', P .. 'w', id, int(i) .. ' ' .. replica .. ' ' .. name)
-    waiters = nil
-    count(i, 0, 1, 0)
-    tenant('tw', name, 1)
-    if call('HINCRBY', P .. 'wr', replica, 1) == 1 then call('ZADD', P .. 'T', int(now), replica) end
+    stand(id, i, name)
   end
 end
 if status == 'joined' then call('ZADD', P .. 'x', int(now + tonumber(ARGV[9])), '!' .. id) end

@@ -1,4 +1,4 @@
--- Ends what is over and what dead replicas looked after, a few steps, and tells of leases that ended by themselves.
+-- Ends what is over and what dead replicas looked after, their waiters too, a few steps, and tells of leases that ended by themselves.
 --
 -- ARGV[6]  how many it tells of at most
 -- ARGV[7]  1 when replicas without a heartbeat are dead: they have been able to beat for long enough
@@ -10,7 +10,7 @@ if ARGV[7] == '1' then
   for _, r in ipairs(call('ZRANGEBYSCORE', P .. 'r', '-inf', int(now))) do dead[r] = true end
 end
 if next(dead) then
-  -- From one end of the leases to the other, until that finds nothing: who died on the way, or came back, may have leases that
+  -- From one end of leases and waiters to the other, until that finds nothing: who died on the way, or came back, may have some that
   -- were passed already.
   local cursor = call('HGET', P .. 'at', 'x')
   if not cursor then
@@ -19,10 +19,17 @@ if next(dead) then
   local step = call('ZSCAN', P .. 'x', cursor or '0', 'COUNT', STEP)
   for n = 1, #step[2], 2 do
     local id = step[2][n]
-    local s = string.byte(id) ~= 33 and lease(id)
-    if s then
-      local l = read(s)
-      if dead[l.keeper] then
+    if string.byte(id) == 33 then
+      id = string.sub(id, 2)
+      local s = call('HGET', P .. 'w', id)
+      if s and dead[string.match(s, '^%S+ (%S+)')] then
+        leave(id)
+        call('HSET', P .. 'at', 'found', 1)
+      end
+    else
+      local s = lease(id)
+      local l = s and read(s)
+      if l and dead[l.keeper] then
         expire(id, s, l, 1)
         call('HSET', P .. 'at', 'found', 1)
       end
