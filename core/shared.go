@@ -10,7 +10,7 @@ const (
 	followEvery = time.Second
 	// turnOver is when a free slot that was another replica's turn is anybody's, counted from when it was found so: longer
 	// than any store keeps it.
-	turnOver = 12 * time.Millisecond
+	turnOver = Handover + 2*time.Millisecond
 )
 
 // follow takes in what other replicas put into the store, until ctx ends. A signal makes it look at once.

@@ -37,6 +37,9 @@ type Fates struct {
 // NotCounted is a count that a store does not keep.
 const NotCounted = -1
 
+// Handover means: how long a store that replicas share keeps a slot that came free while somebody waits for takes of Grant.InLine.
+const Handover = 10 * time.Millisecond
+
 // Grant is the lease that a take asks for.
 type Grant struct {
 	ID    LeaseID
@@ -50,7 +53,7 @@ type Grant struct {
 	// TenantCap is the most leases that the tenant may hold; 0 is no cap.
 	TenantCap int
 	// InLine says that who asks stands in line: of the slots that come free while somebody waits, a
-	// store that replicas share keeps newcomers away for a moment, and gives each replica its turn.
+	// store that replicas share keeps newcomers away for Handover, and gives each replica its turn.
 	InLine bool
 	// NotAfter is the time after which the take must not be carried out, zero is never; a take that
 	// comes later fails with context.DeadlineExceeded.

@@ -25,11 +25,25 @@ type account struct {
 	inUse   int32
 	waiting int32
 	probes  int32 // live leases that are probes
+	kept    int64 // until when newcomers find no room while somebody waits
 }
 
 // room tells that a lease may be granted.
 func (a *account) room() bool {
 	return a.ordinal != unlisted && !a.closed && (a.limit <= 0 || a.inUse < a.limit)
+}
+
+// free tells that a take finds room: what came free while somebody waits is for those in line first.
+func (s *Store) free(now int64, g *core.Grant, a *account) bool {
+	return a.room() && (now >= a.kept || g.InLine || len(s.waiters) == 0)
+}
+
+// freed tells who listens that slots came free, and keeps newcomers away from them for a moment if somebody waits.
+func (s *Store) freed(now int64, a *account, kind core.SignalKind) {
+	if s.handover > 0 && len(s.waiters) > 0 {
+		a.kept = now + s.handover
+	}
+	s.signals.Publish(core.Signal{Kind: kind, Account: a.id})
 }
 
 // change counts leases and waiters in or out. It is the only place where the counts change.
@@ -77,7 +91,7 @@ func (s *Store) Register(ctx context.Context, roster *core.Roster) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tick()
+	now := s.tick()
 	if err := s.checkRoster(roster); err != nil {
 		return err
 	}
@@ -96,7 +110,7 @@ func (s *Store) Register(ctx context.Context, roster *core.Roster) error {
 		s.roster[ordinal] = a
 		s.show(a)
 		if known && before > 0 && (a.limit == 0 || a.limit > before) {
-			s.signals.Publish(core.Signal{Kind: core.SignalFreed, Account: a.id})
+			s.freed(now, a, core.SignalFreed)
 		}
 	}
 	return nil

@@ -62,7 +62,7 @@ func (b *boundTake) response() bool {
 		b.drop(b.Response, found.Fate)
 		return b.ResponseAlone
 	}
-	found.Full = !a.room()
+	found.Full = !b.free(b.now, &b.Grant, a)
 	if !b.DryRun {
 		// A full account keeps the conversation: the session follows it, but the response is not used yet.
 		bind(&b.bindings, b.Session, a, b.now, b.SessionTTL)
@@ -96,7 +96,7 @@ func (b *boundTake) session() {
 	case decide.Keep, decide.Probe: // judge has made of a probe what it is
 		b.standIn(substitute)
 	case decide.Take:
-		found.Full = !a.room()
+		found.Full = !b.free(b.now, &b.Grant, a)
 		switch {
 		case !found.Full:
 			if !b.DryRun {
@@ -113,7 +113,7 @@ func (b *boundTake) session() {
 
 // standIn takes the session's substitute, if there is one that is fit and has room.
 func (b *boundTake) standIn(substitute *account) {
-	if substitute != nil && substitute.room() && b.judge(decide.LayerSession, substitute) == decide.Take {
+	if substitute != nil && b.free(b.now, &b.Grant, substitute) && b.judge(decide.LayerSession, substitute) == decide.Take {
 		b.take(decide.LayerSession, substitute)
 	}
 }

@@ -148,11 +148,11 @@ func (s *Store) end(now int64, l *lease, how flags, why core.LeaseEnd) {
 	}
 	s.markLease(now, l.id, number, l.flags|how).why = why
 	s.leases.recycle(l)
-	signal := core.Signal{Kind: core.SignalFreed, Account: a.id}
+	kind := core.SignalFreed
 	if how == flagExpired {
-		signal.Kind = core.SignalEnded
+		kind = core.SignalEnded
 	}
-	s.signals.Publish(signal)
+	s.freed(now, a, kind)
 }
 
 // expire ends a lease whose time is over, for a sweep to tell of.

@@ -31,6 +31,9 @@ type Options struct {
 	Clock core.Clock
 	// MarkTTL is how long an ended lease and a released request id are remembered; 0 is DefaultMarkTTL.
 	MarkTTL time.Duration
+	// Handover is how long a slot that came free while somebody waits is for those in line alone (core.Grant.InLine); 0 is for who keeps
+	// newcomers behind the line itself.
+	Handover time.Duration
 	// MarksMax is the most marks at a time, the oldest goes first; 0 is DefaultMarksMax.
 	MarksMax int
 	// Secret is the key that tokens are signed with, 32 bytes; nil draws one at the first call.
@@ -42,6 +45,8 @@ type Store struct {
 	clock   core.Clock
 	start   time.Time
 	markTTL int64
+	// handover is 0 where newcomers find what came free at once.
+	handover int64
 
 	// mu guards all that follows. A subscriber's lock is taken inside it, never around it.
 	mu        sync.Mutex
@@ -71,6 +76,8 @@ func New(opts Options) (*Store, error) {
 	switch {
 	case opts.MarkTTL < 0:
 		return nil, &core.Error{Kind: core.KindInternal, Text: "memstore: the life of marks is negative"}
+	case opts.Handover < 0:
+		return nil, &core.Error{Kind: core.KindInternal, Text: "memstore: the time for those in line is negative"}
 	case opts.MarksMax < 0 || opts.MarksMax > maxMarks:
 		return nil, &core.Error{Kind: core.KindInternal, Text: "memstore: the number of marks is out of range"}
 	case opts.Secret != nil && len(opts.Secret) != secret.Size:
@@ -89,6 +96,7 @@ func New(opts Options) (*Store, error) {
 		clock:     opts.Clock,
 		start:     opts.Clock.Now(),
 		markTTL:   int64(opts.MarkTTL),
+		handover:  int64(opts.Handover),
 		byID:      make(map[string]int32),
 		tenants:   make(map[string]*tenant),
 		holders:   make(map[string]*holder),

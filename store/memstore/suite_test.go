@@ -2,6 +2,7 @@ package memstore_test
 
 import (
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -12,11 +13,27 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestSuite(t *testing.T) {
+func TestSuite(t *testing.T) { storetest.Run(t, harness(0)) }
+
+// TestSuiteWithHandover: all other promises hold where it keeps what comes free for those in line.
+func TestSuiteWithHandover(t *testing.T) { storetest.Run(t, harness(core.Handover)) }
+
+// TestHandoverMutants shows that the suite finds on this store what it was made to find.
+func TestHandoverMutants(t *testing.T) {
+	for _, mutant := range storetest.HandoverMutants() {
+		t.Run(mutant.Name, func(t *testing.T) {
+			if mutant.Found(harness(core.Handover)) == nil {
+				t.Errorf("%q did not find it", mutant.Meant)
+			}
+		})
+	}
+}
+
+func harness(handover time.Duration) storetest.Harness {
 	clock := storetest.NewClock()
-	storetest.Run(t, storetest.Harness{
+	return storetest.Harness{
 		New: func(t storetest.TB) core.Store {
-			s, err := memstore.New(memstore.Options{Clock: clock})
+			s, err := memstore.New(memstore.Options{Clock: clock, Handover: handover})
 			if err != nil {
 				t.Fatalf("%v", err)
 			}
@@ -27,6 +44,6 @@ func TestSuite(t *testing.T) {
 			})
 			return s
 		},
-		Advance: clock.Advance,
-	})
+		Advance: clock.Advance, Handover: handover > 0,
+	}
 }

@@ -98,7 +98,7 @@ func (s *Store) takeFirst(now int64, take *core.FirstTake) core.FirstTaken {
 	for i := range take.Order {
 		choice := &take.Order[i]
 		a := s.listed(choice.Ordinal)
-		if a == nil || !a.room() || choice.Probe && a.probes > 0 {
+		if a == nil || !s.free(now, &take.Grant, a) || choice.Probe && a.probes > 0 {
 			continue
 		}
 		l := s.grant(now, &take.Grant, a)

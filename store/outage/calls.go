@@ -69,35 +69,6 @@ func (s *Store) onIsland(call func(store core.Store, i *island) error) (done boo
 	return false, nil
 }
 
-// Join counts a waiter.
-func (s *Store) Join(ctx context.Context, w *core.Waiter) (out core.Joined, err error) {
-	err = s.on(ctx, func(store core.Store, _ *island) (err error) {
-		out, err = store.Join(ctx, w)
-		return err
-	})
-	return out, err
-}
-
-// Move counts a waiter on another account.
-func (s *Store) Move(ctx context.Context, id core.WaiterID, account string) error {
-	return s.on(ctx, func(store core.Store, _ *island) error { return store.Move(ctx, id, account) })
-}
-
-// Leave counts a waiter no more. During an outage the primary hears of it afterwards.
-func (s *Store) Leave(ctx context.Context, id core.WaiterID) error {
-	err := s.on(ctx, func(store core.Store, i *island) error {
-		if i != nil {
-			s.leavers.add(id)
-		}
-		return store.Leave(ctx, id)
-	})
-	if unavailable(err) {
-		s.leavers.add(id)
-		return nil
-	}
-	return err
-}
-
 // Cool sets a deadline.
 func (s *Store) Cool(ctx context.Context, c core.Cooldown) (out core.Cooldown, err error) {
 	err = s.on(ctx, func(store core.Store, _ *island) (err error) {

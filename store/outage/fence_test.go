@@ -58,6 +58,24 @@ func (h *hooked) Adopt(ctx context.Context, adoptions []core.Adoption, results [
 	return err
 }
 
+func (h *hooked) Join(ctx context.Context, w *core.Waiter) (core.Joined, error) {
+	out, err := h.Primary.Join(ctx, w)
+	h.answered()
+	return out, err
+}
+
+func (h *hooked) Move(ctx context.Context, id core.WaiterID, account string) error {
+	err := h.Primary.Move(ctx, id, account)
+	h.answered()
+	return err
+}
+
+func (h *hooked) Leave(ctx context.Context, id core.WaiterID) error {
+	err := h.Primary.Leave(ctx, id)
+	h.answered()
+	return err
+}
+
 // overtaken is a drill of one replica, each of whose calls may be overtaken by the beginning of an outage.
 type overtaken struct {
 	*drill

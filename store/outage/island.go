@@ -38,7 +38,7 @@ func (i *island) close() {
 
 // settleIsland makes an island of what the ledger, the view, the bindings and the shares of the outage before know.
 func (s *Store) settleIsland(now time.Time, before map[string]int) (*island, error) {
-	store, err := memstore.New(memstore.Options{Clock: s.clock, MarkTTL: s.opts.MarkTTL})
+	store, err := memstore.New(memstore.Options{Clock: s.clock, MarkTTL: s.opts.MarkTTL, Handover: core.Handover})
 	if err != nil {
 		return nil, err
 	}
@@ -61,6 +61,9 @@ func (s *Store) settleIsland(now time.Time, before map[string]int) (*island, err
 	if err := i.takeUp(ctx, s.ledger.living(now), now); err != nil {
 		i.close()
 		return nil, err
+	}
+	for _, w := range s.line.living(now, true) {
+		i.join(w.Waiter)
 	}
 	err = i.bindAll(ctx, s.bindings.living(now), now)
 	return i, err
@@ -178,6 +181,19 @@ func (i *island) end(id core.LeaseID, how core.LeaseEnd) {
 
 func (i *island) adopt(a core.Adoption) {
 	_ = i.Adopt(context.Background(), []core.Adoption{a}, make([]core.Adopted, 1))
+}
+
+func (i *island) join(w core.Waiter) {
+	w.AccountCap, w.TenantCap = 0, 0 // it has passed them
+	_, _ = i.Join(context.Background(), &w)
+}
+
+func (i *island) move(id core.WaiterID, account string) {
+	_ = i.Move(context.Background(), id, account)
+}
+
+func (i *island) leave(id core.WaiterID) {
+	_ = i.Leave(context.Background(), id)
 }
 
 // told makes the loads of the island those of the account: what is not this replica's counts as in use.

@@ -11,8 +11,8 @@ import (
 const (
 	// leaversMost bounds who is remembered of an outage. Who joined before it leaves first; of more, the latest end by their time.
 	leaversMost = 1 << 12
-	// leavingAtOnce is how many of them the primary is told of at a time: each is a call of its own.
-	leavingAtOnce = 32
+	// waitersAtOnce is of how many waiters the primary is told at a time: each is a call of its own.
+	waitersAtOnce = 32
 )
 
 // leavers are the waiters that left during an outage: the primary may count them.
@@ -28,13 +28,18 @@ func (l *leavers) add(id core.WaiterID) {
 
 // leave tells the primary of those who left meanwhile.
 func (s *Store) leave(ctx context.Context) error {
-	return s.leavers.tell(leavingAtOnce, func(ids []core.WaiterID) error {
-		errs := make([]error, len(ids))
-		var calls sync.WaitGroup
-		for n, id := range ids {
-			calls.Go(func() { errs[n] = s.primary.Leave(ctx, id) })
-		}
-		calls.Wait()
-		return errors.Join(errs...)
+	return s.leavers.tell(waitersAtOnce, func(ids []core.WaiterID) error {
+		return atOnce(len(ids), func(n int) error { return s.primary.Leave(ctx, ids[n]) })
 	})
+}
+
+// atOnce makes so many calls, and waits for all.
+func atOnce(n int, call func(n int) error) error {
+	errs := make([]error, n)
+	var calls sync.WaitGroup
+	for n := range errs {
+		calls.Go(func() { errs[n] = call(n) })
+	}
+	calls.Wait()
+	return errors.Join(errs...)
 }

@@ -20,7 +20,7 @@ func TestWhoLeavesDuringAnOutage(t *testing.T) {
 				}
 				return u.Waiting
 			}
-			const all = 3*leavingAtOnce + 2
+			const all = 3*waitersAtOnce + 2
 			for n := range all {
 				if _, err := d.all[0].Join(t.Context(), &core.Waiter{ID: waiter(n), Account: "a", TTL: time.Hour}); err != nil {
 					t.Fatal(err)

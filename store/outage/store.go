@@ -93,6 +93,7 @@ type Store struct {
 	pending  settlements
 	ends     ends
 	leavers  leavers
+	line     line
 	bindings bindings
 	view     atomic.Pointer[view]
 	// untold says that some of the ends are to be told again.

@@ -1,6 +1,8 @@
 package outage
 
 import (
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,8 +16,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestSuite: while the primary answers, all its promises hold through the wrapper.
-func TestSuite(t *testing.T) {
+// suite gives stores on a server in this process, which is lost at once if lost says so.
+func suite(lost bool) storetest.Harness {
 	var server *miniredis.Miniredis
 	clock := storetest.NewClock()
 	begin := func(tb storetest.TB) core.Store {
@@ -31,13 +33,17 @@ func TestSuite(t *testing.T) {
 			if err := s.Close(); err != nil {
 				tb.Errorf("close: %v", err)
 			}
-			if s.Degraded() {
-				tb.Errorf("degraded although nothing was out of reach")
+			if s.Degraded() != lost {
+				tb.Errorf("degraded is %v", s.Degraded())
 			}
 		})
+		if lost {
+			server.SetError("LOADING Redis is loading the dataset in memory")
+			s.fail(errors.New("it was lost"))
+		}
 		return s
 	}
-	storetest.Run(t, storetest.Harness{
+	return storetest.Harness{
 		New: func(tb storetest.TB) core.Store {
 			server = miniredis.NewMiniRedis()
 			if err := server.Start(); err != nil {
@@ -47,11 +53,24 @@ func TestSuite(t *testing.T) {
 			server.SetTime(clock.Now())
 			return begin(tb)
 		},
-		Peer: begin,
+		Peer: begin, Handover: true,
 		Advance: func(d time.Duration) {
 			clock.Advance(d)
 			server.SetTime(clock.Now())
 			server.FastForward(d)
 		},
-	})
+	}
+}
+
+// TestSuite: while the primary answers, all its promises hold through the wrapper.
+func TestSuite(t *testing.T) { storetest.Run(t, suite(false)) }
+
+// TestSuiteInAnOutage: what is promised to those who wait holds without the primary, too.
+func TestSuiteInAnOutage(t *testing.T) {
+	h := suite(true)
+	for _, check := range storetest.Checks() {
+		if strings.HasPrefix(check.Name, "line/") || strings.HasPrefix(check.Name, "handover/") {
+			t.Run(check.Name, func(t *testing.T) { check.Run(t, &h) })
+		}
+	}
 }

@@ -295,6 +295,9 @@ func (s *Store) publish(ctx context.Context, again bool) error {
 	if err := s.adopt(ctx, s.ledger.living(s.clock.Now())); err != nil {
 		return err
 	}
+	if err := s.rejoin(ctx, again); err != nil {
+		return err
+	}
 	i := s.phase.Load().island
 	if i == nil {
 		return nil

@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -63,7 +64,7 @@ func miniHarness() storetest.Harness {
 			options = suiteOptions(single(server.Addr()), clock)
 			return inspected(t, open(t, options), beside(t, &options.Server))
 		},
-		Peer: func(t storetest.TB) core.Store { return open(t, options) },
+		Peer: func(t storetest.TB) core.Store { return open(t, options) }, Handover: true,
 		Advance: func(d time.Duration) {
 			clock.Advance(d)
 			server.SetTime(clock.Now())
@@ -85,9 +86,10 @@ func realHarness(t *testing.T, server Server, pause func() (resume func())) stor
 			options.Namespace = strconv.Itoa(made)
 			return inspected(t, open(t, options), client)
 		},
-		Peer:    func(t storetest.TB) core.Store { return open(t, options) },
-		Advance: clock.Advance,
-		Pause:   pause,
+		Peer:     func(t storetest.TB) core.Store { return open(t, options) },
+		Handover: true,
+		Advance:  clock.Advance,
+		Pause:    pause,
 	}
 }
 
@@ -146,7 +148,7 @@ func TestMutants(t *testing.T) {
 	t.Parallel()
 	harness := miniHarness()
 	harness.Patience = time.Second // one of them is found by waiting for what never comes
-	for _, mutant := range append(storetest.Mutants(), storetest.PeerMutants()...) {
+	for _, mutant := range slices.Concat(storetest.Mutants(), storetest.PeerMutants(), storetest.HandoverMutants()) {
 		t.Run(mutant.Name, func(t *testing.T) {
 			if mutant.Found(harness) == nil {
 				t.Errorf("%q did not find it", mutant.Meant)

@@ -31,6 +31,16 @@ func PeerMutants() []Mutant {
 	}
 }
 
+// HandoverMutants gives those that are found where the harness says that the store keeps what comes free.
+func HandoverMutants() []Mutant {
+	return []Mutant{
+		{"newcomers pass the line", "handover/is_for_those_in_line", taking(func(g *core.Grant) { g.InLine = true })},
+		{"sessions pass the line", "handover/of_bound_accounts", bounding(func(t *core.BoundTake) { t.Grant.InLine = true }, nil)},
+		{"those in line find what newcomers do", "handover/is_for_those_in_line", taking(func(g *core.Grant) { g.InLine = false })},
+		{"who left the line waits", "handover/only_while_somebody_waits", joining(func(w *core.Waiter) { w.TTL = forever })},
+	}
+}
+
 func takingMutants() []Mutant {
 	return []Mutant{
 		{"limit off by one", "take/never_above_the_limit", func(s core.Store) core.Store { return &limitOff{s} }},

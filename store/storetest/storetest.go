@@ -29,6 +29,8 @@ type Harness struct {
 	Peer func(t TB) core.Store
 	// Advance moves the clock that decides the stores' expiry, and returns when that is done.
 	Advance func(d time.Duration)
+	// Handover says that the store keeps what comes free while somebody waits from newcomers for core.Handover.
+	Handover bool
 	// Pause makes the newest store answer nothing until resume is called; nil when it cannot.
 	Pause func() (resume func())
 	// Patience is how long, in real time, a check waits for a call or a signal before it gives up; 0 is a minute.
@@ -72,6 +74,7 @@ func Checks() []Check {
 		takeChecks(), repeatChecks(), expiryChecks(), settleChecks(), endedChecks(), bindingChecks(), fateChecks(),
 		dryChecks(), substituteChecks(), lineChecks(), signalChecks(), cooldownChecks(), directoryChecks(), baseChecks(),
 		countChecks(), ownerChecks(), sharingChecks(), nameChecks(),
+		handoverChecks(),
 	} {
 		all = append(all, part...)
 	}

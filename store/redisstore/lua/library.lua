@@ -68,7 +68,7 @@ local function count(i, leases, waiters, probes)
 end
 
 -- A slot that came free while somebody waits is, for HANDOVER, the turn of one replica: of those where somebody waits, the one
--- that was served longest ago. Newcomers and the others find no room in it so long.
+-- that was served longest ago. Newcomers and the others find no room in it so long, which is core.Handover.
 local HANDOVER = 10000
 local waiters, turn
 local function someoneWaits()
@@ -80,8 +80,10 @@ local function free(i, fromLine)
   local a = accounts[i] or account(i)
   if not a or a.use >= a.below then return false end
   if waiters == 0 or not someoneWaits() then return true end
-  local since = call('HGET', P .. 'F', i)
-  if not since or now - since >= HANDOVER then return true end
+  if not freed[i] then -- by this script
+    local since = call('HGET', P .. 'F', i)
+    if not since or now - since >= HANDOVER then return true end
+  end
   if not fromLine then return false end
   turn = turn or call('ZRANGE', P .. 'T', 0, 0)[1] or replica
   return turn == replica
