@@ -21,6 +21,9 @@ type island struct {
 	before map[string]int
 	stop   context.CancelFunc
 	done   sync.WaitGroup
+	// seen is the last view when it began, nil without one; began is what this replica had then.
+	seen  *view
+	began map[string]holding
 
 	// mu guards what follows.
 	mu     sync.RWMutex
@@ -43,7 +46,11 @@ func (s *Store) settleIsland(now time.Time, before map[string]int) (*island, err
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(s.life)
-	i := &island{Store: store, since: now, before: before, stop: stop}
+	living := s.ledger.living(now)
+	i := &island{Store: store, since: now, before: before, stop: stop, seen: s.view.Load()}
+	if i.seen != nil {
+		i.began = s.ledger.since(i.seen.look)
+	}
 	signals, err := store.Signals(ctx)
 	if err != nil {
 		stop()
@@ -58,7 +65,7 @@ func (s *Store) settleIsland(now time.Time, before map[string]int) (*island, err
 		i.close()
 		return nil, err
 	}
-	if err := i.takeUp(ctx, s.ledger.living(now), now); err != nil {
+	if err := i.takeUp(ctx, living, now); err != nil {
 		i.close()
 		return nil, err
 	}
@@ -84,10 +91,10 @@ func (s *Store) shareOut(ctx context.Context, i *island, exact bool) error {
 		if entry.ID == "" || entry.Limit <= 0 || entry.Closed {
 			continue
 		}
-		share := s.share(entry.ID, entry.Limit, exact, members)
+		share := s.share(i, entry.ID, entry.Limit, exact, members)
 		if was, bound := i.before[entry.ID]; bound {
 			// The view may be of before both: what was taken since is not to be shared out again.
-			share = min(share, max(was, s.ledger.holds(entry.ID), s.share(entry.ID, entry.Limit, true, members)))
+			share = min(share, max(was, s.ledger.holds(entry.ID), s.share(i, entry.ID, entry.Limit, true, members)))
 		}
 		i.shares[entry.ID] = share
 		i.limits[n], i.gaps[n] = int32(entry.Limit), int32(max(entry.Limit-share, 0))
@@ -97,21 +104,25 @@ func (s *Store) shareOut(ctx context.Context, i *island, exact bool) error {
 }
 
 // share gives how many slots of an account are this replica's.
-func (s *Store) share(account string, limit int, exact bool, members []string) int {
+func (s *Store) share(i *island, account string, limit int, exact bool, members []string) int {
 	if s.opts.Mode == LocalFull {
 		return limit
 	}
 	if len(members) == 0 {
 		members = strangers(s.primary.Self(), s.opts.Replicas)
 	}
-	seen := s.view.Load()
-	if exact || seen == nil {
-		return part(limit, account, s.primary.Self(), members)
+	self := s.primary.Self()
+	if exact || i.seen == nil {
+		return part(limit, account, self, members)
 	}
-	held := s.ledger.holds(account)
-	// What this replica took since the view is no longer free; what it gave back may be, for all.
-	free := limit - max(seen.inUse[account], held)
-	return held + part(free, account, s.primary.Self(), members)
+	had := i.began[account]
+	// What this replica took since the view is no longer free. What it gave back is where there is no other: else another may have it.
+	since := had.took - had.gave
+	if len(members) > 1 || members[0] != self {
+		since = max(since, 0)
+	}
+	free := limit - max(i.seen.inUse[account]+since, had.held)
+	return had.held + part(free, account, self, members)
 }
 
 // strangers stand for replicas that were never heard of.

@@ -26,17 +26,20 @@ func (s *Store) unfence(i *island) {
 // Settle applies events in order.
 func (s *Store) Settle(ctx context.Context, events []core.Settlement, results []core.Settled) error {
 	return s.on(ctx, func(store core.Store, i *island) error {
-		session := s.primary.Sessions()
+		session, seen := s.primary.Sessions(), s.ledger.lastSeen()
 		if err := store.Settle(ctx, events, results); err != nil {
 			return err
 		}
-		s.settledOn(i, session, events, results)
+		s.settledOn(i, asked{session, seen}, events, results)
 		return nil
 	})
 }
 
-// settledOn takes down what was settled, on an island before a recovery can end it; session is the primary's when that was asked for.
-func (s *Store) settledOn(i *island, session uint64, events []core.Settlement, results []core.Settled) {
+// asked is the primary's session, and the look that the last view was of, when a store was asked.
+type asked struct{ session, seen uint64 }
+
+// settledOn takes down what was settled, on an island before a recovery can end it.
+func (s *Store) settledOn(i *island, at asked, events []core.Settlement, results []core.Settled) {
 	begun := s.fence(i)
 	defer s.unfence(i)
 	now := s.clock.Now()
@@ -48,14 +51,17 @@ func (s *Store) settledOn(i *island, session uint64, events []core.Settlement, r
 		lease, ended := e.Lease, false
 		switch e.Kind {
 		case core.SettleFinished, core.SettleUnused, core.SettleWithdrawn:
-			lease = s.ledger.drop(e.Lease, e.Request)
-			ended = e.Kind != core.SettleWithdrawn
+			if ended = e.Kind != core.SettleWithdrawn; ended && results[n].Status == core.EventApplied {
+				lease = s.ledger.release(e.Lease, e.Request, at.seen)
+			} else {
+				lease = s.ledger.drop(e.Lease, e.Request)
+			}
 		case core.SettleFirstToken, core.SettleSwitched:
 		}
 		if i != nil {
 			s.pending.add(*e)
 		} else if ended {
-			s.ended(*e, session, now)
+			s.ended(*e, at.session, now)
 		}
 		if begun != nil {
 			begun.settle(*e, lease)

@@ -17,6 +17,10 @@ type ledger struct {
 	leases    map[core.LeaseID]entry
 	byRequest map[core.RequestKey]core.LeaseID
 	held      map[string]int // by account
+	// looks counts the looks at the loads that began; seen is the one that the last view is of.
+	looks, seen uint64
+	// gave counts by account what ended of before that look, where the primary was told after it.
+	gave map[string]int
 }
 
 type entry struct {
@@ -26,11 +30,14 @@ type entry struct {
 	ttl time.Duration
 	// since is when the lease was first seen by due, known when the primary was last known to have it.
 	since, known time.Time
+	// look is how many looks at the loads had begun when it was taken down.
+	look uint64
 }
 
 func newLedger() *ledger {
 	return &ledger{
 		leases: make(map[core.LeaseID]entry), byRequest: make(map[core.RequestKey]core.LeaseID), held: make(map[string]int),
+		gave: make(map[string]int),
 	}
 }
 
@@ -41,6 +48,7 @@ func (l *ledger) note(lease core.Lease, request core.RequestKey, ttl time.Durati
 	was, known := l.leases[lease.ID]
 	if !known {
 		l.held[lease.Account]++
+		was.look = l.looks
 	} else if request == (core.RequestKey{}) {
 		request = was.request
 	}
@@ -73,6 +81,73 @@ func (l *ledger) drop(id core.LeaseID, request core.RequestKey) core.LeaseID {
 	}
 	l.dropLocked(id)
 	return id
+}
+
+// release forgets a lease that ended, as drop does; seen is the look that the last view was of when the store was told.
+func (l *ledger) release(id core.LeaseID, request core.RequestKey, seen uint64) core.LeaseID {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if id == (core.LeaseID{}) {
+		id = l.byRequest[request]
+	}
+	if e, known := l.leases[id]; known && e.look < seen && seen == l.seen {
+		l.gave[e.lease.Account]++
+	}
+	l.dropLocked(id)
+	return id
+}
+
+// look numbers a look at the loads that begins.
+func (l *ledger) look() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.looks++
+	return l.looks
+}
+
+// saw takes down that a look made the last view.
+func (l *ledger) saw(look uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seen = look
+	clear(l.gave)
+}
+
+// lastSeen gives the look that the last view is of.
+func (l *ledger) lastSeen() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.seen
+}
+
+// holding is what this replica has of an account, and what it took and gave back of that since a view. Took may count what the view
+// does already, and gave leave out what it does.
+type holding struct{ held, took, gave int }
+
+// since gives what is held of each account, and what changed since a look.
+func (l *ledger) since(look uint64) map[string]holding {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := make(map[string]holding, len(l.held))
+	for account, held := range l.held { // order-free: each account is one of its own
+		all[account] = holding{held: held}
+	}
+	for _, e := range l.leases { // order-free: counted
+		if e.look >= look {
+			h := all[e.lease.Account]
+			h.took++
+			all[e.lease.Account] = h
+		}
+	}
+	if look != l.seen {
+		return all
+	}
+	for account, gave := range l.gave { // order-free: likewise
+		h := all[account]
+		h.gave = gave
+		all[account] = h
+	}
+	return all
 }
 
 func (l *ledger) dropLocked(id core.LeaseID) {

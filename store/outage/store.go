@@ -131,6 +131,7 @@ type phase struct {
 // view is what was in use at one instant.
 type view struct {
 	inUse map[string]int
+	look  uint64 // the ledger's number of it
 }
 
 // New wraps a primary store.

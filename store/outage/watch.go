@@ -97,7 +97,7 @@ func (s *Store) look(ctx context.Context, p *phase, pause time.Duration) {
 	for n := range ordinals {
 		ordinals[n] = int32(n)
 	}
-	loads := make([]decide.Load, len(ordinals))
+	loads, number := make([]decide.Load, len(ordinals)), s.ledger.look()
 	if err := s.primary.Loads(ctx, ordinals, loads); err != nil {
 		if unavailable(err) && ctx.Err() == nil {
 			s.fail(err)
@@ -122,11 +122,12 @@ func (s *Store) look(ctx context.Context, p *phase, pause time.Duration) {
 	if s.deliver(ctx) != nil || s.verify(ctx, pause) != nil {
 		return
 	}
-	seen := &view{inUse: make(map[string]int, len(loads))}
+	seen := &view{inUse: make(map[string]int, len(loads)), look: number}
 	for n := range loads {
 		seen.inUse[roster.Accounts[n].ID] = int(loads[n].InUse)
 	}
 	s.view.Store(seen)
+	s.ledger.saw(number)
 	members := s.primary.Members()
 	s.mu.Lock()
 	s.epoch, s.sessions = now, session
