@@ -109,7 +109,8 @@ func (s *Store) Register(ctx context.Context, roster *core.Roster) error {
 		a.ordinal, a.limit, a.closed = int32(ordinal), int32(min(max(entry.Limit, 0), math.MaxInt32)), entry.Closed
 		s.roster[ordinal] = a
 		s.show(a)
-		if known && before > 0 && (a.limit == 0 || a.limit > before) {
+		raised := known && before > 0 && (a.limit == 0 || a.limit > before)
+		if raised || !known && s.handover > 0 && a.room() {
 			s.freed(now, a, core.SignalFreed)
 		}
 	}

@@ -31,8 +31,8 @@ type Options struct {
 	Clock core.Clock
 	// MarkTTL is how long an ended lease and a released request id are remembered; 0 is DefaultMarkTTL.
 	MarkTTL time.Duration
-	// Handover is how long a slot that came free while somebody waits is for those in line alone (core.Grant.InLine); 0 is for who keeps
-	// newcomers behind the line itself.
+	// Handover is how long a slot that came free while somebody waits, or is of an account that was made known then, is for those in line
+	// alone (core.Grant.InLine); 0 is for who keeps newcomers behind the line itself.
 	Handover time.Duration
 	// MarksMax is the most marks at a time, the oldest goes first; 0 is DefaultMarksMax.
 	MarksMax int

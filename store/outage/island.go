@@ -61,16 +61,17 @@ func (s *Store) settleIsland(now time.Time, before map[string]int) (*island, err
 			s.hub.Publish(signal)
 		}
 	})
-	if err := s.shareOut(ctx, i, false); err != nil {
-		i.close()
-		return nil, err
-	}
 	if err := i.takeUp(ctx, living, now); err != nil {
 		i.close()
 		return nil, err
 	}
 	for _, w := range s.line.living(now, true) {
 		i.join(w.Waiter)
+	}
+	// Afterwards, so that what is free is for those who wait, and they are told of it.
+	if err := s.shareOut(ctx, i, false); err != nil {
+		i.close()
+		return nil, err
 	}
 	err = i.bindAll(ctx, s.bindings.living(now), now)
 	return i, err

@@ -2,6 +2,7 @@ package outage
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -228,4 +229,34 @@ func TestWhoLeavesWhileThePrimaryIsTold(t *testing.T) {
 		t.Error(err)
 	}
 	o.wantWaiting("then", o.s, 0, 0)
+}
+
+// TestLineIsFirstOnTheIsland: what came free just before an outage is for those who wait, and they are told of it.
+func TestLineIsFirstOnTheIsland(t *testing.T) {
+	d := newDrill(t, 1, Options{}, 4)
+	s := d.all[0]
+	for range 4 {
+		d.take(s, 0)
+	}
+	d.seen()
+	d.wait(0, "a")
+	d.finish("a")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	signals, err := s.Signals(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.server.SetError("LOADING Redis is loading the dataset in memory")
+	s.fail(errors.New("it is away"))
+	if d.take(s, 0) {
+		t.Error("a newcomer passed who waits")
+	}
+	if got := <-signals; got != (core.Signal{Kind: core.SignalFreed, Account: "a"}) {
+		t.Errorf("heard %+v", got)
+	}
+	out, err := s.TakeFirst(t.Context(), &core.FirstTake{Grant: core.Grant{ID: core.LeaseID{9}, TTL: leaseTTL, InLine: true}, Order: []core.Choice{{}}})
+	if err != nil || out.Status != core.FirstTook {
+		t.Errorf("who waits took %+v, %v", out, err)
+	}
 }
