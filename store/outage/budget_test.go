@@ -26,6 +26,9 @@ func (s *slow) TakeBound(ctx context.Context, take *core.BoundTake) (core.BoundT
 }
 
 func (s *slow) TakeFirst(ctx context.Context, take *core.FirstTake) (core.FirstTaken, error) {
+	if !take.Grant.NotAfter.IsZero() && !take.Grant.NotAfter.After(s.clock.Now()) {
+		return core.FirstTaken{}, context.DeadlineExceeded // by the machine's clock no time has passed
+	}
 	out, err := s.Primary.TakeFirst(ctx, take)
 	s.clock.Advance(s.by)
 	return out, err
