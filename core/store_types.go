@@ -255,7 +255,8 @@ type Renewed struct {
 
 // Adoption asks for a lease to be taken up again.
 type Adoption struct {
-	// Lease is as its token and its owner tell it: ExpiresAt is read only with Left.
+	// Lease is as its token and its owner tell it. ExpiresAt and Elsewhere are read only with Left: Elsewhere says that one that lives
+	// stays with the replica that looks after it.
 	Lease Lease
 	// TTL is the lifetime of a lease that is taken up; one that lives gets its own again.
 	TTL time.Duration

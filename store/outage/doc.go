@@ -9,7 +9,8 @@
 // Island: calls go to a memory store of this replica's own, which begins with the ledger's leases. Each account has as many slots
 // there as the mode says: under LocalShare, until the settle time, what this replica holds and its part of what was free in the last
 // view, which is all where it is alone, with what it gave back since; afterwards its exact part of the limit. The primary is not asked, save by a probe. What is reported of leases
-// that the primary knows is kept for it. Who waits here goes on waiting there, and what comes free is kept from newcomers as long as the
+// that the primary knows is kept for it; what ended here without a report, as since its owner was silent, ends there only when all have
+// published, and if this replica still looks after it. Who waits here goes on waiting there, and what comes free is kept from newcomers as long as the
 // primary does. A take that the primary answers when an outage has begun is not handed out but made again on the
 // island; what else it answers then, the island is told too.
 //

@@ -50,6 +50,7 @@ func (d *drill) begin(opts Options) *Store {
 	d.Helper()
 	primary, err := redisstore.New(redisstore.Options{
 		Server: redisstore.Server{Addresses: []string{d.server.Addr()}}, Clock: d.clock, Budget: patience, StoreLeaseTTL: 30 * time.Second,
+		MarkTTL: opts.MarkTTL,
 	})
 	if err != nil {
 		d.Fatal(err)

@@ -92,10 +92,13 @@ func (s *Store) Renew(ctx context.Context, renewals []core.Renewal, results []co
 func (s *Store) renewedOn(i *island, renewals []core.Renewal, results []core.Renewed) {
 	begun := s.fence(i)
 	defer s.unfence(i)
+	now := s.clock.Now()
 	for n := range min(len(renewals), len(results)) {
 		lives := results[n].Status == core.EventApplied
 		if lives {
 			s.ledger.extend(renewals[n].Lease, results[n].ExpiresAt, renewals[n].TTL)
+			s.ledger.heard(renewals[n].Lease, now, i == nil)
+			s.parted.heard(renewals[n].Lease)
 		} else {
 			s.ledger.drop(renewals[n].Lease, core.RequestKey{})
 		}
@@ -130,20 +133,26 @@ func (s *Store) LeasesOf(ctx context.Context, name string) (list []core.Lease, e
 	return list, err
 }
 
-// End ends leases.
+// End ends leases. Until all have published after an outage an owner that is silent here may be heard elsewhere: its leases are ended then.
 func (s *Store) End(ctx context.Context, ids []core.LeaseID, how core.LeaseEnd) (ended []core.Lease, err error) {
+	if how == core.LeaseEndOwnerSilent && s.phase.Load().shares != nil {
+		for _, id := range ids {
+			s.parted.add(id, how)
+		}
+		return nil, ctx.Err()
+	}
 	err = s.on(ctx, func(store core.Store, i *island) (err error) {
 		session := s.primary.Sessions()
 		ended, err = store.End(ctx, ids, how)
 		if err == nil {
-			s.endedOn(i, session, ended)
+			s.endedOn(i, session, ended, how)
 		}
 		return err
 	})
 	return ended, err
 }
 
-func (s *Store) endedOn(i *island, session uint64, ended []core.Lease) {
+func (s *Store) endedOn(i *island, session uint64, ended []core.Lease, how core.LeaseEnd) {
 	begun := s.fence(i)
 	defer s.unfence(i)
 	for n := range ended {
@@ -153,7 +162,7 @@ func (s *Store) endedOn(i *island, session uint64, ended []core.Lease) {
 		s.ledger.drop(l.ID, core.RequestKey{})
 		switch {
 		case i != nil:
-			s.pending.add(e)
+			s.parted.add(l.ID, how)
 			continue
 		case begun != nil:
 			begun.settle(e, l.ID)
@@ -176,6 +185,7 @@ func (s *Store) Adopt(ctx context.Context, adoptions []core.Adoption, results []
 func (s *Store) adoptedOn(i *island, adoptions []core.Adoption, results []core.Adopted) {
 	begun := s.fence(i)
 	defer s.unfence(i)
+	now := s.clock.Now()
 	for n := range min(len(adoptions), len(results)) {
 		if results[n].Status != core.EventApplied {
 			continue
@@ -183,6 +193,8 @@ func (s *Store) adoptedOn(i *island, adoptions []core.Adoption, results []core.A
 		lease := adoptions[n].Lease
 		lease.ExpiresAt = results[n].ExpiresAt
 		s.ledger.note(lease, core.RequestKey{}, adoptions[n].TTL)
+		s.ledger.heard(lease.ID, now, i == nil)
+		s.parted.heard(lease.ID)
 		if begun != nil {
 			begun.adopt(adoptions[n])
 		}

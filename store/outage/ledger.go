@@ -28,8 +28,9 @@ type entry struct {
 	request core.RequestKey
 	// ttl is the lifetime that it was given last.
 	ttl time.Duration
-	// since is when the lease was first seen by due, known when the primary was last known to have it.
-	since, known time.Time
+	// since is when the lease was first seen by due, known when the primary was last known to have it; zero while it is not known to have
+	// had it. heard is when it was granted here, or its gateway last spoke of it here.
+	since, known, heard time.Time
 	// look is how many looks at the loads had begun when it was taken down.
 	look uint64
 }
@@ -215,11 +216,24 @@ func (l *ledger) lives(id core.LeaseID, now time.Time) {
 	}
 }
 
-// unheard gives for how long the primary was not known to have a lease.
-func (l *ledger) unheard(id core.LeaseID, now time.Time) time.Duration {
+// heard takes down that a lease was granted, or that its gateway spoke of it, and was answered by the primary or not.
+func (l *ledger) heard(id core.LeaseID, now time.Time, primary bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return now.Sub(l.leases[id].known)
+	if e, known := l.leases[id]; known {
+		if e.heard = now; primary && e.known.IsZero() {
+			e.known = now
+		}
+		l.leases[id] = e
+	}
+}
+
+// unheard gives for how long neither the primary nor the gateway was known to have the lease.
+func (e *entry) unheard(now time.Time) time.Duration {
+	if e.heard.After(e.known) {
+		return now.Sub(e.heard)
+	}
+	return now.Sub(e.known)
 }
 
 // holds counts what is held of an account.

@@ -18,6 +18,10 @@ func (*mute) Members() []string { return []string{"a"} }
 func (*mute) Epoch() string     { return "1" }
 func (*mute) Sessions() uint64  { return 1 }
 
+func (*mute) EndKept(context.Context, []core.LeaseID, core.LeaseEnd) ([]core.Lease, error) {
+	return nil, nil
+}
+
 func (*mute) StatusOf(context.Context, []core.LeaseID, []core.EventStatus) error { return nil }
 
 func (*mute) ShareStats(context.Context, []byte, time.Duration) ([][]byte, error) {

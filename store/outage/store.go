@@ -43,6 +43,7 @@ const (
 // Primary is the shared store.
 type Primary interface {
 	core.Store
+	Kept
 	// Self names this replica, Members those that lived at the last heartbeat. Neither blocks; both are safe for concurrent use.
 	Self() string
 	Members() []string
@@ -53,6 +54,12 @@ type Primary interface {
 	// Sessions changes when another server may be the store: what was written last may be lost there. It does not block and is safe
 	// for concurrent use.
 	Sessions() uint64
+}
+
+// Kept is about what each replica looks after by the shared store's word.
+type Kept interface {
+	// EndKept is End for those of the leases that this replica looks after: the others are left alone.
+	EndKept(ctx context.Context, ids []core.LeaseID, how core.LeaseEnd) ([]core.Lease, error)
 }
 
 // Options are what a store is built from.
@@ -91,6 +98,7 @@ type Store struct {
 
 	ledger   *ledger
 	pending  settlements
+	parted   parted
 	ends     ends
 	leavers  leavers
 	line     line

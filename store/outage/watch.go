@@ -106,7 +106,7 @@ func (s *Store) look(ctx context.Context, p *phase, pause time.Duration) {
 	}
 	now, session := s.primary.Epoch(), s.primary.Sessions()
 	if epoch != "" && now != epoch {
-		if err := s.publish(ctx, true); err != nil {
+		if err := s.publish(ctx, true, true); err != nil {
 			return // the epoch stays what it was, so it is done at the next look
 		}
 		s.logger.Warn("the store lost its memory; what this replica holds was published again")
@@ -139,6 +139,9 @@ func (s *Store) look(ctx context.Context, p *phase, pause time.Duration) {
 		s.phase.CompareAndSwap(p, &phase{})
 		s.logger.Info("the store is shared again")
 	}
+	if now := s.phase.Load(); now.shares == nil && now.island == nil && now.failed == nil {
+		_ = s.part(ctx) // what it could not tell is told at the next look
+	}
 }
 
 // together tells that every replica of before the outage had time to publish what it holds.
@@ -164,7 +167,7 @@ var errUnsteady = errors.New("the store does not answer for long enough")
 func (s *Store) recover(ctx context.Context) error {
 	err := s.primary.Loads(ctx, nil, nil)
 	s.mu.Lock()
-	roster := s.roster
+	roster, epoch := s.roster, s.epoch
 	if err != nil {
 		s.steady.failed()
 	} else if !s.steady.answered(s.clock.Now()) {
@@ -182,14 +185,15 @@ func (s *Store) recover(ctx context.Context) error {
 		return err
 	}
 	session := s.primary.Sessions()
+	lost := epoch != s.primary.Epoch()
 	// Most of it before the calls have to wait.
-	if err := s.publish(ctx, true); err != nil {
+	if err := s.publish(ctx, true, lost); err != nil {
 		return err
 	}
 	s.switching.Lock()
 	defer s.switching.Unlock()
 	p := s.phase.Load()
-	if err := s.publish(ctx, false); err != nil {
+	if err := s.publish(ctx, false, lost); err != nil {
 		return err
 	}
 	now := s.clock.Now()
@@ -215,8 +219,12 @@ func (s *Store) recover(ctx context.Context) error {
 // verify asks the primary about what this replica looks after, where the last answer is older than soonest at least: what was reported to another is
 // looked after no more, and what a failover lost is taken up again.
 func (s *Store) verify(ctx context.Context, soonest time.Duration) error {
-	due := s.ledger.due(s.clock.Now(), soonest)
-	for part := range slices.Chunk(due, chunk) {
+	return s.check(ctx, s.ledger.due(s.clock.Now(), soonest))
+}
+
+// check asks the primary about leases: one that it does not know is taken up again where it would have its mark if it had ended.
+func (s *Store) check(ctx context.Context, leases []entry) error {
+	for part := range slices.Chunk(leases, chunk) {
 		ids, statuses := make([]core.LeaseID, len(part)), make([]core.EventStatus, len(part))
 		for n := range part {
 			ids[n] = part[n].lease.ID
@@ -230,21 +238,31 @@ func (s *Store) verify(ctx context.Context, soonest time.Duration) error {
 			switch {
 			case statuses[n] == core.EventApplied:
 				s.ledger.lives(id, now)
-			case statuses[n] == core.EventUnknown && s.ledger.unheard(id, now) < s.opts.MarkTTL/2:
-				lost = append(lost, part[n]) // if it had ended since, its mark would stand
+			case statuses[n] == core.EventUnknown && !s.overdue(&part[n], now):
+				lost = append(lost, part[n])
 			default:
 				s.ledger.drop(id, core.RequestKey{})
 			}
 		}
-		if err := s.adopt(ctx, lost); err != nil {
+		if err := s.adopt(ctx, lost, now); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// adopt has the primary take leases up again; those that ended are looked after no more.
-func (s *Store) adopt(ctx context.Context, leases []entry) error {
+// overdue tells that the primary had a lease, and that nobody knows it to have lived for so long that its mark may be over.
+func (s *Store) overdue(e *entry, now time.Time) bool {
+	return !e.known.IsZero() && e.unheard(now) >= s.opts.MarkTTL/2
+}
+
+// adopt has the primary take leases up again; those that ended are looked after no more. One that lives stays with who looks after it,
+// unless it was heard of here since.
+func (s *Store) adopt(ctx context.Context, leases []entry, since time.Time) error {
+	for n := range leases {
+		e := &leases[n]
+		e.lease.Elsewhere = !e.known.IsZero() && e.heard.Before(since)
+	}
 	for part := range slices.Chunk(adoptions(leases, s.clock.Now()), chunk) {
 		results := make([]core.Adopted, len(part))
 		if err := s.primary.Adopt(ctx, part, results); err != nil {
@@ -283,8 +301,8 @@ func (s *Store) deliver(ctx context.Context) error {
 }
 
 // publish tells the primary what was reported meanwhile, what this replica holds, and which accounts are to be left alone; again
-// says that what it was told before the outage may be lost.
-func (s *Store) publish(ctx context.Context, again bool) error {
+// says that what it was told before the outage may be lost, and lost that its memory is.
+func (s *Store) publish(ctx context.Context, again, lost bool) error {
 	if again {
 		if err := s.settle(ctx, s.ends.all()); err != nil {
 			return err
@@ -293,13 +311,26 @@ func (s *Store) publish(ctx context.Context, again bool) error {
 	if err := s.deliver(ctx); err != nil {
 		return err
 	}
-	if err := s.adopt(ctx, s.ledger.living(s.clock.Now())); err != nil {
+	p, now := s.phase.Load(), s.clock.Now()
+	var overdue, others []entry
+	for _, e := range s.ledger.living(now) {
+		// A memory that is not lost has the record of a lease that lives: one without has ended, and its mark, too, is over.
+		if !lost && s.overdue(&e, now) {
+			overdue = append(overdue, e)
+		} else {
+			others = append(others, e)
+		}
+	}
+	if err := s.check(ctx, overdue); err != nil {
+		return err
+	}
+	if err := s.adopt(ctx, others, p.since); err != nil {
 		return err
 	}
 	if err := s.rejoin(ctx, again); err != nil {
 		return err
 	}
-	i := s.phase.Load().island
+	i := p.island
 	if i == nil {
 		return nil
 	}

@@ -72,7 +72,7 @@ func (s *Store) adopt(ctx context.Context, adoptions []core.Adoption, results []
 			a, l := &adoptions[i], &adoptions[i].Lease
 			args = append(
 				args, key(l.ID), l.Account, micros(l.GrantedAt), life(a.TTL), life(a.MaxAge), life(a.Left), micros(l.ExpiresAt),
-				l.Tenant, l.Owner.Name, l.Owner.Incarnation, rest(l.Decision, l.Group, l.Model),
+				l.Tenant, l.Owner.Name, l.Owner.Incarnation, rest(l.Decision, l.Group, l.Model), string(letterIf(l.Elsewhere, '1', '0')),
 			)
 		}
 		return args
@@ -88,12 +88,22 @@ func (s *Store) adopt(ctx context.Context, adoptions []core.Adoption, results []
 
 // End ends leases and leaves marks as their expiry would.
 func (s *Store) End(ctx context.Context, ids []core.LeaseID, how core.LeaseEnd) (ended []core.Lease, err error) {
+	return s.end(ctx, ids, how, false)
+}
+
+// EndKept is End for those of the leases that this replica looks after, as the server has it. Which that are is found out in the
+// step that ends them.
+func (s *Store) EndKept(ctx context.Context, ids []core.LeaseID, how core.LeaseEnd) (ended []core.Lease, err error) {
+	return s.end(ctx, ids, how, true)
+}
+
+func (s *Store) end(ctx context.Context, ids []core.LeaseID, how core.LeaseEnd, kept bool) (ended []core.Lease, err error) {
 	if len(ids) == 0 {
 		return nil, ctx.Err()
 	}
 	err = inSteps(len(ids), func(from, to int) error {
 		r, err := s.call(ctx, s.scripts.end, func(_ *table, args []string) []string {
-			args = append(args, strconv.Itoa(int(how)))
+			args = append(args, strconv.Itoa(int(how)), string(letterIf(kept, '1', '0')))
 			for _, id := range ids[from:to] {
 				args = append(args, key(id))
 			}

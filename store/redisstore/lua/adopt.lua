@@ -1,12 +1,13 @@
 -- Takes leases up that are not known, whether or not there is room, and renews those that are, unless there is some of their life left. After lives.lua.
 --
--- ARGV[6..] 11 for each: lease id, account, granted at, life, greatest age (0 none), what is left of its life (0 a whole one) and until
---           when that is as the caller knows, tenant, owner, incarnation, the rest of the record
+-- ARGV[6..] 12 for each: lease id, account, granted at, life, greatest age (0 none), what is left of its life (0 a whole one) and until
+--           when that is as the caller knows, tenant, owner, incarnation, the rest of the record,
+--           1 when one that lives stays with the replica that looks after it
 --
 -- Answers the time, then status (a lives, r released, x expired, u unknown), end, how it ended, 1 when it was taken up,
 -- 1 when that went over the limit, of each. Idempotent by lease id.
 local out = { int(now) }
-for n = 6, #ARGV, 11 do
+for n = 6, #ARGV, 12 do
   local id, granted, ttl, maxAge, left = ARGV[n], tonumber(ARGV[n + 2]), tonumber(ARGV[n + 3]), tonumber(ARGV[n + 4]), tonumber(ARGV[n + 5])
   local s, flags, cause = lease(id)
   local status, ends, why
@@ -17,7 +18,8 @@ for n = 6, #ARGV, 11 do
       l.owner, l.incarnation = ARGV[n + 8], ARGV[n + 9]
       call('SADD', P .. 'o:' .. l.owner, id)
     end
-    status, ends, why = prolong(id, s, l, 0, maxAge, left > 0 and math.max(tonumber(l.expires), tonumber(ARGV[n + 6])))
+    status, ends, why = prolong(id, s, l, 0, maxAge, left > 0 and math.max(tonumber(l.expires), tonumber(ARGV[n + 6])),
+      ARGV[n + 11] == '1' and l.keeper)
   else
     -- A mark without a cause was left by an event of a lease that was not known; unless that was its end, it may live.
     local open = flags and has(flags, 'x') and not has(flags, 'd') and not has(flags, 'w') and tonumber(cause) == 0
