@@ -72,6 +72,8 @@ type OwnerEvent struct {
 type Attachment struct {
 	s  *Scheduler
 	of *incarnation
+	// since is when it began.
+	since time.Time
 	// done is closed once err is set.
 	done chan struct{}
 	err  error
@@ -114,13 +116,21 @@ func (s *Scheduler) Attach(ctx context.Context, owner Owner, replacesPrevious bo
 		}
 	}
 	a := &Attachment{
-		s: s, of: i, done: make(chan struct{}), ready: make(chan struct{}, 1),
+		s: s, of: i, since: s.clock.Now(), done: make(chan struct{}), ready: make(chan struct{}, 1),
 		accounts: make(map[string]struct{}), told: make(map[LeaseID]struct{}), fresh: true,
 	}
 	if err := s.owners.attach(a, s.clock.Now()); err != nil {
 		return nil, err
 	}
+	// A heartbeat tells it again, so an attachment does not fail with the store.
+	_, _ = a.hear(ctx)
 	return a, nil
+}
+
+// hear has the store know that the owner is heard here, and tells whether another replica hears of it on a younger stream.
+func (a *Attachment) hear(ctx context.Context) (elsewhere bool, err error) {
+	terms := a.s.owners.terms
+	return a.s.store.Hear(ctx, Sign{Owner: a.of.owner, Age: a.s.clock.Now().Sub(a.since), Life: terms.HeartbeatTimeout + terms.OwnerGrace})
 }
 
 // replacePrevious ends the leases of the incarnations that came before.

@@ -8,7 +8,7 @@ import (
 
 // Heartbeat is the owner's sign of life, with the tokens of all leases that it holds. It gives the owner's leases
 // their whole lifetime again, takes up those that the store does not know, ends those that
-// are missing from the second heartbeat in a row, and tells of listed ones that have ended. Tokens that cannot
+// are missing from the second heartbeat in a row, unless a younger stream is heard by another replica, and tells of listed ones that have ended. Tokens that cannot
 // be read are passed over. When it fails the owner has still been heard of; the next heartbeat does what this one did not.
 // Errors: Err's, KindStoreUnavailable, ctx's own.
 func (a *Attachment) Heartbeat(ctx context.Context, tokens []string) error {
@@ -24,6 +24,13 @@ func (a *Attachment) Heartbeat(ctx context.Context, tokens []string) error {
 	held, err := a.s.store.LeasesOf(ctx, a.of.owner.Name)
 	if err != nil {
 		return err
+	}
+	elsewhere, err := a.hear(ctx)
+	if err != nil {
+		return err
+	}
+	if elsewhere {
+		before = nil // what is not listed here may be listed there
 	}
 	b := beat{a: a, received: received, listed: make(map[LeaseID]bool, len(tokens))}
 	b.list(tokens)
@@ -41,7 +48,9 @@ func (a *Attachment) Heartbeat(ctx context.Context, tokens []string) error {
 	if err := b.adopt(ctx); err != nil {
 		return err
 	}
-	a.missing = b.missing
+	if !elsewhere {
+		a.missing = b.missing
+	}
 	return nil
 }
 

@@ -98,11 +98,15 @@ func (s *Scheduler) endSilent(ctx context.Context, due []*incarnation) error {
 		if err != nil {
 			return err
 		}
+		// One that is silent here may be heard of elsewhere, and is looked after there.
+		elsewhere, err := s.store.Hear(ctx, Sign{Owner: i.owner})
+		if err != nil {
+			return err
+		}
 		now := s.clock.Now()
 		var ids []LeaseID
 		for n := range held {
-			// One that is silent here may be heard of elsewhere.
-			if held[n].Owner == i.owner && !held[n].Elsewhere && s.owners.mayEnd(i, held[n].GrantedAt, now) {
+			if held[n].Owner == i.owner && !elsewhere && s.owners.mayEnd(i, held[n].GrantedAt, now) {
 				ids = append(ids, held[n].ID)
 			}
 		}
@@ -113,7 +117,7 @@ func (s *Scheduler) endSilent(ctx context.Context, due []*incarnation) error {
 		if err := s.endLeases(ctx, ids, LeaseEndOwnerSilent); err != nil {
 			return err
 		}
-		s.owners.looked(i, now)
+		s.owners.looked(i, now, elsewhere)
 	}
 	return nil
 }
@@ -125,15 +129,18 @@ func (o *owners) mayEnd(i *incarnation, granted, now time.Time) bool {
 	return i.looks == 0 || !granted.Add(o.terms.OwnerGrace).After(now)
 }
 
-// looked takes down that a silent owner's leases have been ended.
-func (o *owners) looked(i *incarnation, now time.Time) {
+// looked takes down that a silent owner's leases have been ended, or that they are for another replica to end.
+func (o *owners) looked(i *incarnation, now time.Time, elsewhere bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if i.due.IsZero() || i.due.After(now) {
 		return
 	}
 	o.changes++
-	if i.looks++; i.looks < looksMost || i.attached != nil {
+	if !elsewhere {
+		i.looks++
+	}
+	if !elsewhere && i.looks < looksMost || i.attached != nil {
 		i.due = now.Add(o.terms.HeartbeatTimeout + o.terms.OwnerGrace)
 		return
 	}

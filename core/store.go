@@ -63,6 +63,10 @@ type Owners interface {
 	// does know, unless Left says that nothing is to be renewed; results is as long as adoptions. A lease that has left a mark stays ended, unless all that is known of it is an
 	// event that ends none: that may have come before the heartbeat. One that lives without an owner gets the adoption's. Idempotent by lease id.
 	Adopt(ctx context.Context, adoptions []Adoption, results []Adopted) error
+	// Hear takes down that this replica has heard of an owner, for the sign's life, and answers whether another replica heard of it on a
+	// younger stream, whose life is not over. With a blank life it only asks: whether another replica was the last to hear of it, on whatever
+	// stream, and that life is not over. A store of one replica answers false. Idempotent.
+	Hear(ctx context.Context, sign Sign) (elsewhere bool, err error)
 }
 
 // Line counts who waits, on every replica, and passes on what may wake them.

@@ -187,6 +187,15 @@ type Lease struct {
 	Elsewhere bool
 }
 
+// Sign is a sign of life of an owner.
+type Sign struct {
+	Owner Owner
+	// Age is that of the stream on which it came: of two streams of one incarnation the younger one counts.
+	Age time.Duration
+	// Life is how long it stands; 0 is no sign, and asks for those of others.
+	Life time.Duration
+}
+
 // SettleKind is what happened to a lease.
 type SettleKind uint8
 

@@ -83,6 +83,11 @@ func (s *Store) LeasesOf(ctx context.Context, name string) ([]core.Lease, error)
 	return list, nil
 }
 
+// Hear answers that nobody else hears of an owner: there is one replica.
+func (s *Store) Hear(ctx context.Context, _ core.Sign) (elsewhere bool, err error) {
+	return false, ctx.Err()
+}
+
 // End ends leases and leaves marks as their expiry would.
 func (s *Store) End(ctx context.Context, ids []core.LeaseID, how core.LeaseEnd) ([]core.Lease, error) {
 	if err := ctx.Err(); err != nil {

@@ -133,6 +133,15 @@ func (s *Store) LeasesOf(ctx context.Context, name string) (list []core.Lease, e
 	return list, err
 }
 
+// Hear takes a sign of life of an owner down: during an outage nobody is known to hear of it but this replica, which knows only of what it looks after itself.
+func (s *Store) Hear(ctx context.Context, sign core.Sign) (elsewhere bool, err error) {
+	err = s.on(ctx, func(store core.Store, _ *island) (err error) {
+		elsewhere, err = store.Hear(ctx, sign)
+		return err
+	})
+	return elsewhere, err
+}
+
 // End ends leases. Until all have published after an outage an owner that is silent here may be heard elsewhere: its leases are ended then.
 func (s *Store) End(ctx context.Context, ids []core.LeaseID, how core.LeaseEnd) (ended []core.Lease, err error) {
 	if how == core.LeaseEndOwnerSilent && s.phase.Load().shares != nil {

@@ -15,6 +15,7 @@
 //	q, o:NAME  request key → lease; an owner's leases
 //	t, tw, wr  tenant → leases, tenant → waiters, replica → waiters
 //	w, T, F    waiter → place, replica, tenant; replicas with waiters by when they were served last; when slots came free
+//	h:N:OWNER  who heard of an owner last, and has its youngest stream
 //	n:ID       marks of released request ids
 //	b:K s:K    bindings, and substitutes of sessions
 //	c          deadlines
@@ -36,7 +37,7 @@
 // does nothing, unless it only gives back; nor does one whose caller expects another time by more than 5 s. That replica
 // then asks for the clock to be set right (lua/rebase.lua): by the newest heartbeat the server sees whether it was its own clock
 // that jumped, and if so the namespace's goes on without the jump. A smaller jump is not noticed, and may end leases
-// so much earlier. Keys with a life of their own in Redis (bindings, marks, what was learned) end by its own clock all the same.
+// so much earlier. Keys with a life of their own in Redis (bindings, marks, owners' signs of life, what was learned) end by its own clock all the same.
 //
 // A take or a join whose answer did not come is undone, with a mark that keeps it from being carried out afterwards. A replica
 // is dead when it has not beaten for StoreLeaseTTL, if the one that sweeps could reach the server all that while. Its leases end then, and its waiters count no more; where it lives after all, its next heartbeat has its

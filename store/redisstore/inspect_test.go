@@ -79,14 +79,14 @@ func look(t storetest.TB, client rueidis.Client, prefix string) namespace {
 
 // kinds are the keys that a namespace may have, by what is before a colon.
 var kinds = map[string]string{
-	"L": "string", "A": "hash", "N": "hash", "l:": "string", "x": "zset", "q": "hash", "o:": "set", "t": "hash", "tw": "hash",
+	"L": "string", "A": "hash", "N": "hash", "l:": "string", "x": "zset", "q": "hash", "o:": "set", "h:": "string", "t": "hash", "tw": "hash",
 	"wr": "hash", "w": "hash", "T": "zset", "F": "hash", "n:": "string", "b:": "string", "s:": "string",
 	"c": "hash", "a": "hash", "as": "hash", "ar": "string", "r": "zset", "e": "list", "K": "string",
 	"g": "hash", "k": "zset", "at": "hash", "dying": "hash", "m": "hash",
 }
 
 // lapses are those whose keys end by themselves.
-var lapses = map[string]bool{"n:": true, "b:": true, "s:": true, "m": true}
+var lapses = map[string]bool{"n:": true, "h:": true, "b:": true, "s:": true, "m": true}
 
 // inspection derives every count of a namespace again from its records.
 type inspection struct {

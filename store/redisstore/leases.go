@@ -119,6 +119,18 @@ func (s *Store) end(ctx context.Context, ids []core.LeaseID, how core.LeaseEnd, 
 	return ended, err
 }
 
+// Hear takes down that this replica has heard of an owner.
+func (s *Store) Hear(ctx context.Context, sign core.Sign) (elsewhere bool, err error) {
+	r, err := s.call(ctx, s.scripts.hear, func(_ *table, args []string) []string {
+		return append(args, sign.Owner.Name, sign.Owner.Incarnation, life(max(sign.Age, 0)), life(sign.Life))
+	})
+	if err != nil {
+		return false, err
+	}
+	elsewhere = r.number() == 1
+	return elsewhere, r.failure(ctx)
+}
+
 // LeasesOf lists the leases of an owner.
 func (s *Store) LeasesOf(ctx context.Context, name string) (leases []core.Lease, err error) {
 	if name == "" {

@@ -276,30 +276,38 @@ func TestNobodyStarvesOnAnotherReplica(t *testing.T) {
 	})
 }
 
-// TestOwnerMovesToAnotherReplica: the replica that an owner left does not end what another one looks after since.
+// TestOwnerMovesToAnotherReplica: the replica that an owner left ends nothing of its own either, and the one that hears it ends all.
 func TestOwnerMovesToAnotherReplica(t *testing.T) {
 	onServers(t, func(t *testing.T, server Server) {
-		clock := storetest.NewClock()
+		clock, later := storetest.NewClock(), storetest.NewClock()
 		a := replicaWith(t, server, core.Options{Clock: clock, SweepEvery: time.Hour}, 9)
-		b := replica(t, server, 9)
+		b := replicaWith(t, server, core.Options{Clock: later, SweepEvery: time.Hour}, 9)
 		owner := core.Owner{Name: "gateway", Incarnation: "1"}
 		old := attach(t, a, owner)
 		moved, left := taken(t, a, core.Request{Owner: owner}), taken(t, a, core.Request{Owner: owner})
 		old.Detach()
-		if err := attach(t, b, owner).Heartbeat(context.Background(), []string{moved.Token}); err != nil {
+		moves := attach(t, b, owner)
+		if err := moves.Heartbeat(context.Background(), []string{moved.Token}); err != nil {
 			t.Fatal(err)
 		}
 		results, err := a.Renew(context.Background(), []string{left.Token}, 0) // what the old replica looks after again
 		if err != nil || results[0].Status != core.EventApplied {
 			t.Fatalf("renewed %+v, %v", results, err)
 		}
-		until(t, "the old replica has ended what it looked after", func() bool {
-			clock.Advance(time.Second)
-			return inUse(t, b) == 1
-		})
-		if got := finish(t, b, moved.Token, core.OutcomeSuccess); got != core.EventApplied {
-			t.Errorf("what moved was finished with status %v", got)
+		for _, name := range []string{"gone", "gone after that"} { // the old replica looks at them in this order
+			gone := core.Owner{Name: name, Incarnation: "1"}
+			taken(t, a, core.Request{Owner: gone})
+			attach(t, a, gone).Detach()
+			until(t, "the old replica has ended what is silent everywhere", func() bool {
+				clock.Advance(time.Second)
+				return inUse(t, b) == 2
+			})
 		}
+		moves.Detach()
+		until(t, "the new replica has ended all", func() bool {
+			later.Advance(time.Second)
+			return inUse(t, b) == 0
+		})
 	})
 }
 

@@ -28,6 +28,10 @@ func PeerMutants() []Mutant {
 	return []Mutant{
 		{"statistics never end", "sharing/ends_exactly_at_its_time", func(s core.Store) core.Store { return &lasting{s} }},
 		{"statistics of others are not heard", "sharing/peers_hear_what_was_put", func(s core.Store) core.Store { return &deaf{s} }},
+		{"owners are heard for ever", "hearing/ends_exactly_at_its_time", func(s core.Store) core.Store { return &lastingEar{s} }},
+		{"who heard last has the stream", "hearing/younger_stream_counts", func(s core.Store) core.Store { return &ageless{s} }},
+		{"asking is hearing", "hearing/last_is_told_of_to_others", func(s core.Store) core.Store { return &askHears{s} }},
+		{"incarnations are heard as one", "hearing/each_incarnation_by_itself", func(s core.Store) core.Store { return &sameLife{s} }},
 	}
 }
 

@@ -21,6 +21,7 @@ func ownerMutants() []Mutant {
 		{"end marks the request id", "owner/end_lets_the_request_id_take_anew", func(s core.Store) core.Store { return &endMarks{Store: s} }},
 		{"sweep tells of ends", "owner/sweep_does_not_tell_of_an_end", func(s core.Store) core.Store { return &tellsTwice{Store: s} }},
 		{"how it ended is lost", "owner/renewal_tells_how_it_ended", adopting(nil, func(r *core.Renewed) { r.End = 0 })},
+		{"owners are heard elsewhere", "hearing/own_is_not_elsewhere", func(s core.Store) core.Store { return &ghosts{s} }},
 		{"adopts nothing", "owner/adopt_takes_up_what_is_not_known", func(s core.Store) core.Store { return &adoptsNothing{s} }},
 		{"adopts only where there is room", "owner/adopt_goes_over_the_limit", func(s core.Store) core.Store { return &adoptsBelow{Store: s} }},
 		{"adopts what was released", "owner/adopt_takes_nothing_that_left_a_mark", func(s core.Store) core.Store { return &readopts{Store: s} }},

@@ -73,7 +73,7 @@ func Checks() []Check {
 	for _, part := range [][]Check{
 		takeChecks(), repeatChecks(), expiryChecks(), settleChecks(), endedChecks(), bindingChecks(), fateChecks(),
 		dryChecks(), substituteChecks(), lineChecks(), signalChecks(), cooldownChecks(), directoryChecks(), baseChecks(),
-		countChecks(), ownerChecks(), sharingChecks(), nameChecks(),
+		countChecks(), ownerChecks(), hearingChecks(), sharingChecks(), nameChecks(),
 		handoverChecks(),
 	} {
 		all = append(all, part...)
