@@ -122,12 +122,15 @@ func (a *App) pause(ctx context.Context, d time.Duration) bool {
 }
 
 // idle tells a drain that no more reports are expected here. What other ushers of a shared store hold is theirs to wait
-// for: only what this one looks after ends when it is gone. Nil is the server's own way, which counts all there is.
+// for: only what this one looks after ends when it is gone, and only what it was told during an outage is lost with it. Nil is the server's own way, which counts all there is.
 func (a *App) idle() func(context.Context) bool {
 	if a.redis == nil {
 		return nil
 	}
 	return func(ctx context.Context) bool {
+		if a.outage.Owes() {
+			return false
+		}
 		if a.outage.Degraded() {
 			return !a.outage.Holds()
 		}
