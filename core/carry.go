@@ -96,6 +96,9 @@ func (s *Scheduler) ImportState(ctx context.Context, section []byte) error {
 	}
 	now := s.clock.Now()
 	for i := range cooling {
+		if cooling[i].Reason == decide.AuthFailed {
+			continue // a start lifts it
+		}
 		s.colds.set(s.registry.ordinal(cooling[i].Account), &cooling[i])
 	}
 	s.line.watchAll()

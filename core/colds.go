@@ -23,7 +23,9 @@ type colds struct {
 	// mu guards what follows, and writing to rows.
 	mu        sync.Mutex
 	overloads map[int32]overload
-	chance    decide.Generator
+	// refusals counts accounts whose credentials were refused.
+	refusals uint64
+	chance   decide.Generator
 }
 
 // overload is an account's overloads in a row.
@@ -87,12 +89,15 @@ func (c *colds) gather(ordinals []int32, memory *[]*decide.Cold) []*decide.Cold 
 	return out
 }
 
-// set takes a cooldown in: the later of two deadlines stands. One of refused credentials has no deadline.
-func (c *colds) set(ordinal int32, cool *Cooldown) {
+// set takes a cooldown in: the later of two deadlines stands. One of refused credentials has no deadline. Tells whether it changed anything.
+func (c *colds) set(ordinal int32, cool *Cooldown) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.changeLocked(ordinal, func(cold *decide.Cold) *decide.Cold {
+	return c.changeLocked(ordinal, func(cold *decide.Cold) *decide.Cold {
 		if cool.Reason == decide.AuthFailed {
+			if !cold.AuthFailed() {
+				c.refusals++
+			}
 			return cold.RefusedAuth()
 		}
 		return cold.Cooled(cool.Model, cool.Until, cool.Reason)
@@ -120,6 +125,53 @@ func (c *colds) succeeded(ordinal int32, model string, now time.Time) {
 	c.changeLocked(ordinal, func(cold *decide.Cold) *decide.Cold { return cold.Succeeded(model, now) })
 }
 
+// coldKey names what a store's list has of an account: a deadline, of the whole account when the model is blank, or a pause.
+type coldKey struct {
+	ordinal int32
+	model   string
+	auth    bool
+}
+
+// asking is how things stood when the store was asked what it has.
+type asking struct {
+	at       time.Time
+	refusals uint64
+}
+
+func (c *colds) ask(now time.Time) asking {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return asking{now, c.refusals}
+}
+
+// keep ends the probations and the pauses that began before the store was asked, and that it does not have. It adds to
+// changed whose ended.
+func (c *colds) keep(asked asking, standing map[coldKey]bool, changed []int32) []int32 {
+	if !c.any() {
+		return changed
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	rows := c.rows.Load()
+	if rows == nil {
+		return changed
+	}
+	for i := range *rows {
+		if (*rows)[i].Load() == nil {
+			continue
+		}
+		ordinal := int32(i)
+		auth := c.refusals != asked.refusals || standing[coldKey{ordinal: ordinal, auth: true}]
+		if c.changeLocked(ordinal, func(cold *decide.Cold) *decide.Cold {
+			return cold.Kept(asked.at, func(model string) bool { return standing[coldKey{ordinal: ordinal, model: model}] }, auth)
+		}) {
+			c.calmLocked(ordinal)
+			changed = append(changed, ordinal)
+		}
+	}
+	return changed
+}
+
 // backoff gives how long an account stays away after an overload of a request granted then. It counts nothing.
 func (c *colds) backoff(ordinal int32, granted time.Time, b decide.Backoff) time.Duration {
 	c.mu.Lock()
@@ -142,17 +194,21 @@ func (c *colds) overloaded(ordinal int32, granted, now time.Time) {
 	c.overloads[ordinal] = overload{count, now}
 }
 
+// forgotten is when deadlines ended of which nothing is to be known any more.
+func forgotten(now time.Time, p *decide.Policy) time.Time {
+	if p.HalfOpen {
+		return now.Add(-p.Longest())
+	}
+	return now
+}
+
 // tidy forgets deadlines that are over, under a half-open policy those that have been for the longest
 // cooldown without a probe, and overloads that old.
 func (c *colds) tidy(now time.Time, p *decide.Policy) {
 	if !c.any() {
 		return
 	}
-	old := now.Add(-p.Longest())
-	over := now
-	if p.HalfOpen {
-		over = old
-	}
+	old, over := now.Add(-p.Longest()), forgotten(now, p)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for ordinal, o := range c.overloads { // order-free: each goes by itself
@@ -176,9 +232,8 @@ func (c *colds) calmLocked(ordinal int32) {
 	}
 }
 
-// changeLocked puts what change makes of an account's Cold in its place.
-func (c *colds) changeLocked(ordinal int32, change func(*decide.Cold) *decide.Cold) {
-	c.changes.Add(1)
+// changeLocked puts what change makes of an account's Cold in its place, and tells whether that is another.
+func (c *colds) changeLocked(ordinal int32, change func(*decide.Cold) *decide.Cold) bool {
 	var old *decide.Cold
 	rows := c.rows.Load()
 	known := rows != nil && int(ordinal) < len(*rows)
@@ -187,18 +242,20 @@ func (c *colds) changeLocked(ordinal int32, change func(*decide.Cold) *decide.Co
 	}
 	cold := change(old)
 	if cold == old {
-		return
+		return false
 	}
 	if !known {
 		rows = c.growLocked(ordinal)
 	}
 	(*rows)[ordinal].Store(cold)
+	c.changes.Add(1)
 	switch {
 	case old == nil:
 		c.taught.Add(1)
 	case cold == nil:
 		c.taught.Add(-1)
 	}
+	return true
 }
 
 // growLocked makes room for an ordinal. Who reads the old rows sees them as they were a moment ago.

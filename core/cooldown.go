@@ -64,6 +64,9 @@ func (l *lesson) cooling(s *Scheduler, scope LimitScope, e *Event, account strin
 	if c, ok := cooldownOf(l.outcome, scope, l.model, until, p, now); ok {
 		l.cool = c
 		l.cool.Account = account
+		if p.HalfOpen {
+			l.cool.Keep = p.Longest() // its probation
+		}
 	}
 }
 

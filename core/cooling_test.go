@@ -47,7 +47,11 @@ func TestModelLimit(t *testing.T) {
 		h := newHouse(t, accounts, profile)
 		h.reports(limited(h.take(of("m")).Token, time.Minute, core.ScopeModel), core.EventApplied)
 		until := testStart.Add(time.Minute)
-		equal(t, "cooling", h.cooling(), []core.Cooldown{{Account: "a", Model: "up", Until: until, Reason: decide.RateLimited}})
+		var keep time.Duration
+		if h.policy.HalfOpen {
+			keep = h.policy.Longest()
+		}
+		equal(t, "cooling", h.cooling(), []core.Cooldown{{Account: "a", Model: "up", Until: until, Keep: keep, Reason: decide.RateLimited}})
 		no := h.refused(of("m"), core.RefusedNoneEligible)
 		if !no.NextEligibleAt.Equal(until) || no.RetryAfter != time.Minute ||
 			!slices.Equal(no.Exclusions, []core.ReasonCount{{Reason: decide.ModelLimited, Accounts: 1}}) {
@@ -96,7 +100,7 @@ func TestCooldownRows(t *testing.T) {
 		if a := h.account("a"); a.Blocked != c.reason || !a.BlockedUntil.Equal(c.until) {
 			t.Errorf("%s: blocked by %v until %v", c.name, a.Blocked, a.BlockedUntil)
 		}
-		if kept := len(h.cooling()); (kept == 1) != !c.until.IsZero() {
+		if kept := len(h.cooling()); (kept == 1) != (c.reason != decide.None) {
 			t.Errorf("%s: the store keeps %d", c.name, kept)
 		}
 	}

@@ -26,6 +26,11 @@ func (s *Scheduler) Report(ctx context.Context, events []Event) ([]EventResult, 
 	if err != nil {
 		return nil, err
 	}
+	for i := range b.ended {
+		if err := s.store.Warm(ctx, b.ended[i]); err != nil {
+			break // the deadline is heard again from the store, and ended by a later success
+		}
+	}
 	return results, nil
 }
 
@@ -84,12 +89,16 @@ type batch struct {
 	settled     []Settled
 	lessons     []lesson
 	valid       []bool
+	// ended are the deadlines of which the probation is over by these events.
+	ended []Cooldown
 }
 
 func (b *batch) free(s *Scheduler) {
 	clear(b.settlements)
 	clear(b.lessons)
 	clear(b.tenants)
+	clear(b.ended)
+	b.ended = b.ended[:0]
 	b.settlements, b.tenants, b.lessons, b.valid = b.settlements[:0], b.tenants[:0], b.lessons[:0], b.valid[:0]
 	s.batches.Put(b)
 }
@@ -108,7 +117,7 @@ func (b *batch) add(s *Scheduler, e *Event, w *world, now time.Time) {
 			settlement.Sample = e.TTFT > 0
 			settlement.Bind = bindingKey(keyResponse, t.Tenant, t.Group, strings.TrimSpace(e.ResponseID))
 			settlement.BindTTL, _ = w.ttls()
-			if l = s.lesson(e, &t, w, now); !l.cool.Until.IsZero() {
+			if l = s.lesson(e, &t, w, now); l.cool.Account != "" {
 				settlement.Cool = l.cool
 			}
 		}
@@ -146,7 +155,7 @@ func (s *Scheduler) learn(e *Event, b *batch, n int, p *decide.Policy, now time.
 	switch e.Kind {
 	case EventFinished:
 		sm.outcome, sm.failed = l.outcome.Sampled()
-		s.cool(result.Account, l, now)
+		b.ended = s.cool(result.Account, l, p, now, b.ended)
 	case EventSwitched:
 		s.counters.switched()
 	case EventFirstToken, EventUnused:
@@ -161,17 +170,23 @@ func (s *Scheduler) learn(e *Event, b *batch, n int, p *decide.Policy, now time.
 	return result
 }
 
-// cool takes in what an end that counted says about when its account may serve again.
-func (s *Scheduler) cool(account string, l *lesson, now time.Time) {
+// cool takes in what an end that counted says about when its account may serve again. It adds to ended the deadlines that the store
+// keeps for a probation which is over now.
+func (s *Scheduler) cool(account string, l *lesson, p *decide.Policy, now time.Time, ended []Cooldown) []Cooldown {
 	switch {
 	case l.outcome == OutcomeSuccess && s.colds.any():
 		ordinal := s.registry.ordinal(account)
 		before := s.colds.of(int(ordinal))
 		s.colds.succeeded(ordinal, l.model, now)
-		if s.colds.of(int(ordinal)) != before {
-			s.line.taught(ordinal)
-			s.accountsChanged([]string{account})
+		after := s.colds.of(int(ordinal))
+		if after == before {
+			break
 		}
+		if p.HalfOpen {
+			ended = appendEnded(ended, before, after, account, l.model)
+		}
+		s.line.taught(ordinal)
+		s.accountsChanged([]string{account})
 	case l.cool.Account != "":
 		ordinal := s.registry.ordinal(account)
 		s.colds.set(ordinal, &l.cool)
@@ -181,6 +196,18 @@ func (s *Scheduler) cool(account string, l *lesson, now time.Time) {
 		s.line.taught(ordinal)
 		s.accountsChanged([]string{account})
 	}
+	return ended
+}
+
+// appendEnded adds the deadlines of the account, and of the model on it, that were before and are no more.
+func appendEnded(ended []Cooldown, before, after *decide.Cold, account, model string) []Cooldown {
+	if until := before.Account().Until; !until.IsZero() && after.Account().Until.IsZero() {
+		ended = append(ended, Cooldown{Account: account, Until: until})
+	}
+	if until := before.Model(model).Until; !until.IsZero() && after.Model(model).Until.IsZero() {
+		ended = append(ended, Cooldown{Account: account, Model: model, Until: until})
+	}
+	return ended
 }
 
 // Renew gives leases a whole new lifetime from now; ttl 0 is the scheduler's. One result each. Idempotent.

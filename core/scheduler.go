@@ -91,6 +91,8 @@ type Scheduler struct {
 	// toldColds holds one token when another replica taught something.
 	toldColds chan struct{}
 	sharing   sharing
+	// lifted says that pauses which others were told of before this replica started are over.
+	lifted atomic.Bool
 
 	runs    sync.Pool
 	batches sync.Pool

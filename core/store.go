@@ -82,14 +82,15 @@ type Line interface {
 	Signals(ctx context.Context) (<-chan Signal, error)
 }
 
-// Cooldowns keeps deadlines before which an account, or a model on it, takes no new request.
-// Probes are part of taking: see Choice.Probe.
+// Cooldowns keeps deadlines before which an account, or a model on it, takes no new request, and those of which the probation
+// is not over. Probes are part of taking: see Choice.Probe.
 type Cooldowns interface {
 	// Cool sets a deadline; the later of two stands. Answers the one that stands. Idempotent. One round trip.
 	Cool(ctx context.Context, cooldown Cooldown) (Cooldown, error)
-	// Warm removes the deadline of an account, or of one model on it. Idempotent. One round trip.
-	Warm(ctx context.Context, account, model string) error
-	// Cooling lists the deadlines that are not over, by account and model. One round trip.
+	// Warm removes the deadline of an account, or of one model on it, unless a later one than the given stands: its cooldown and
+	// its probation are over. Idempotent. One round trip.
+	Warm(ctx context.Context, cooldown Cooldown) error
+	// Cooling lists the deadlines that stand, over or not, by account and model. One round trip.
 	Cooling(ctx context.Context) ([]Cooldown, error)
 }
 

@@ -351,9 +351,17 @@ type Cooldown struct {
 	Account string
 	// Model is blank for the whole account.
 	Model string
+	// Until is the deadline; zero is none, which is later than any: it stands until it is removed.
 	Until time.Time
+	// Keep is how long the deadline stands once it is over, unless it is removed. A store that has very many keeps none so long.
+	Keep time.Duration
 	// Reason is given back as it was set with the deadline that stands.
 	Reason decide.Reason
+}
+
+// Outlasts tells that of two deadlines the cooldown's is the later.
+func (c *Cooldown) Outlasts(other *Cooldown) bool {
+	return !other.Until.IsZero() && (c.Until.IsZero() || c.Until.After(other.Until))
 }
 
 // StateOverride is a state pushed over the account's own.

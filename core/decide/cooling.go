@@ -89,23 +89,24 @@ func (c *Cold) Cooled(model string, until time.Time, reason Reason) *Cold {
 		out.models[i].Deadline = d
 	case len(out.models) < maxColdModels:
 		out.models = slices.Insert(out.models, i, modelDeadline{strings.Clone(model), d})
-	default:
-		out.replaceSoonest(modelDeadline{strings.Clone(model), d})
+	case !out.replaceSoonest(modelDeadline{strings.Clone(model), d}):
+		return c
 	}
 	return out
 }
 
-// replaceSoonest gives the place of the deadline that ends first to m, unless m's own would.
-func (c *Cold) replaceSoonest(m modelDeadline) {
+// replaceSoonest gives the place of the deadline that ends first to m, unless m's own would; it tells whether it did.
+func (c *Cold) replaceSoonest(m modelDeadline) bool {
 	soonest := slices.IndexFunc(c.models, func(o modelDeadline) bool {
 		return !slices.ContainsFunc(c.models, func(p modelDeadline) bool { return p.Until.Before(o.Until) })
 	})
 	if !c.models[soonest].Until.Before(m.Until) {
-		return
+		return false
 	}
 	c.models = slices.Delete(c.models, soonest, soonest+1)
 	i, _ := c.find(m.model)
 	c.models = slices.Insert(c.models, i, m)
+	return true
 }
 
 // RefusedAuth gives a copy whose credentials were refused: paused without a deadline.
@@ -132,6 +133,12 @@ func (c *Cold) Succeeded(model string, now time.Time) *Cold {
 	return c.without(func(name string, d Deadline) bool {
 		return (name == "" || name == model) && !now.Before(d.Until)
 	}, false)
+}
+
+// Kept gives a copy without the deadlines that had passed at an instant and are not kept, and without refused credentials unless
+// auth. Nil when nothing is left.
+func (c *Cold) Kept(instant time.Time, keeps func(model string) bool, auth bool) *Cold {
+	return c.without(func(model string, d Deadline) bool { return !instant.Before(d.Until) && !keeps(model) }, !auth)
 }
 
 // Since gives a copy without the deadlines that had passed at an instant. Nil when nothing is left.

@@ -152,6 +152,9 @@ func TestClearedAndSucceeded(t *testing.T) {
 		{"success while the account cools", "true true n o", all.Cooled("", at(1), RateLimited).Succeeded("m", now)},
 		{"at the very end", "false true m n", all.Succeeded("o", at(1))},
 		{"what is over", "false true o", all.Since(now)},
+		{"what is kept", "false true m o", all.Kept(now, func(model string) bool { return model == "m" }, true)},
+		{"what is kept without a pause", "true false n o", all.Kept(now, func(model string) bool { return model != "m" }, false)},
+		{"what was over too late", "true true m n o", all.Kept(at(-2), func(string) bool { return false }, true)},
 		{"all of it", "nil", all.Cleared("").Cleared("m").Cleared("n").Cleared("o")},
 		{"all succeeded", "nil", (*Cold)(nil).Cooled("m", now, Overloaded).Succeeded("m", now)},
 	} {
@@ -205,7 +208,7 @@ func TestColdModelsBounded(t *testing.T) {
 			t.Errorf("%+v is kept", m)
 		}
 	}
-	if full := c.Cooled("early", now.Add(1), Overloaded); full.Model("early") != (Deadline{}) || full.Models() != maxColdModels {
+	if full := c.Cooled("early", now.Add(1), Overloaded); full != c || full.Model("early") != (Deadline{}) || full.Models() != maxColdModels {
 		t.Error("one that ends sooner than all others takes a place")
 	}
 }

@@ -3,6 +3,7 @@ package memstore
 import (
 	"cmp"
 	"context"
+	"math"
 	"slices"
 
 	"usher.internal/core"
@@ -11,7 +12,10 @@ import (
 // coolKey names a deadline; a blank model is the whole account.
 type coolKey struct{ account, model string }
 
-// Cool sets a deadline. One that is over already sets nothing; when none stands then, the answer is zero.
+// keptMost means: from so many deadlines on, a new one stands no longer than it lasts.
+const keptMost = 4096
+
+// Cool sets a deadline. One that would not stand any more sets nothing; when none stands then, the answer is zero.
 func (s *Store) Cool(ctx context.Context, cooldown core.Cooldown) (core.Cooldown, error) {
 	if err := ctx.Err(); err != nil {
 		return core.Cooldown{}, err
@@ -23,32 +27,38 @@ func (s *Store) Cool(ctx context.Context, cooldown core.Cooldown) (core.Cooldown
 
 func (s *Store) cool(now int64, cooldown core.Cooldown) core.Cooldown {
 	key := coolKey{cooldown.Account, cooldown.Model}
-	standing, until, ok := s.cooldowns.get(key, now)
-	asked := s.since(cooldown.Until)
-	if asked <= now || ok && asked <= until {
+	standing, _, ok := s.cooldowns.get(key, now)
+	if !ok && len(s.cooldowns.places) >= keptMost {
+		cooldown.Keep = 0
+	}
+	until := int64(math.MaxInt64)
+	if !cooldown.Until.IsZero() {
+		until = s.since(cooldown.Until.Add(max(cooldown.Keep, 0)))
+	}
+	if until <= now || ok && !cooldown.Outlasts(&standing) {
 		return standing
 	}
-	s.cooldowns.set(key, cooldown, asked)
+	s.cooldowns.set(key, cooldown, until)
 	s.signals.Publish(core.Signal{Kind: core.SignalCooldown, Account: cooldown.Account})
 	return cooldown
 }
 
 // Warm removes the deadline of the account, or of the model on it alone.
-func (s *Store) Warm(ctx context.Context, account, model string) error {
+func (s *Store) Warm(ctx context.Context, cooldown core.Cooldown) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := coolKey{account, model}
-	if _, _, ok := s.cooldowns.get(key, s.tick()); ok {
+	key := coolKey{cooldown.Account, cooldown.Model}
+	if standing, _, ok := s.cooldowns.get(key, s.tick()); ok && !standing.Outlasts(&cooldown) {
 		s.cooldowns.remove(key)
-		s.signals.Publish(core.Signal{Kind: core.SignalCooldown, Account: account})
+		s.signals.Publish(core.Signal{Kind: core.SignalCooldown, Account: cooldown.Account})
 	}
 	return nil
 }
 
-// Cooling lists the deadlines that are not over.
+// Cooling lists the deadlines that stand.
 func (s *Store) Cooling(ctx context.Context) ([]core.Cooldown, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

@@ -21,7 +21,12 @@ func (s *Store) Export(dst, section []byte) []byte {
 	x.marks()
 	exportLapsing(&x, &s.bindings, func(b *lapse[core.BindingKey, int32], left int64) { x.binding(b.key, b.value, left) })
 	exportLapsing(&x, &s.stand, func(b *lapse[core.BindingKey, int32], left int64) { x.binding(b.key, b.value, left) })
-	exportLapsing(&x, &s.cooldowns, func(c *lapse[coolKey, core.Cooldown], left int64) { x.cooldown(c.key, c.value.Reason, left) })
+	// Probations, and pauses that have no end, are over with the process.
+	exportLapsing(&x, &s.cooldowns, func(c *lapse[coolKey, core.Cooldown], _ int64) {
+		if left := s.since(c.value.Until) - x.now; !c.value.Until.IsZero() && left > 0 {
+			x.cooldown(c.key, c.value.Reason, left)
+		}
+	})
 	x.accounts()
 	x.seal(len(dst))
 	return x.b

@@ -151,8 +151,12 @@ func filled(t testing.TB, clock core.Clock) (*memstore.Store, core.Lease) {
 	if _, err := s.End(ctx, []core.LeaseID{take(5, false).ID}, core.LeaseEndForgotten); err != nil {
 		t.Fatal(err)
 	}
-	for _, model := range []string{"", "m"} {
-		if _, err := s.Cool(ctx, core.Cooldown{Account: "a", Model: model, Until: clock.Now().Add(time.Hour), Reason: decide.RateLimited}); err != nil {
+	limited := core.Cooldown{Account: "a", Until: clock.Now().Add(time.Hour), Keep: time.Hour, Reason: decide.RateLimited}
+	ofModel := limited
+	ofModel.Model = "m"
+	unkept := []core.Cooldown{{Account: "paused"}, {Account: "probed", Until: clock.Now().Add(-1), Keep: time.Hour}}
+	for _, c := range append(unkept, limited, ofModel) {
+		if _, err := s.Cool(ctx, c); err != nil {
 			t.Fatal(err)
 		}
 	}

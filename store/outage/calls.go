@@ -79,11 +79,11 @@ func (s *Store) Cool(ctx context.Context, c core.Cooldown) (out core.Cooldown, e
 }
 
 // Warm removes a deadline.
-func (s *Store) Warm(ctx context.Context, account, model string) error {
-	return s.on(ctx, func(store core.Store, _ *island) error { return store.Warm(ctx, account, model) })
+func (s *Store) Warm(ctx context.Context, c core.Cooldown) error {
+	return s.on(ctx, func(store core.Store, _ *island) error { return store.Warm(ctx, c) })
 }
 
-// Cooling lists the deadlines that are not over.
+// Cooling lists the deadlines that stand.
 func (s *Store) Cooling(ctx context.Context) (list []core.Cooldown, err error) {
 	err = s.on(ctx, func(store core.Store, _ *island) (err error) {
 		list, err = store.Cooling(ctx)

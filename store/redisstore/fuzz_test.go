@@ -34,7 +34,8 @@ func FuzzRecord(f *testing.F) {
 
 // FuzzCooldown likewise.
 func FuzzCooldown(f *testing.F) {
-	f.Add("1:am", "1000 3")
+	f.Add("1:am", "1000 3 2000")
+	f.Add("1:a", "9007199254740992 3 9007199254740992")
 	f.Add("99999999999999999999:a", "1 1")
 	f.Add("-1:a", "x")
 	f.Fuzz(func(t *testing.T, field, value string) {

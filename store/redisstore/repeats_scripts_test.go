@@ -58,7 +58,9 @@ func deeds() []deed {
 			_, err := r.store.Cool(ctx, core.Cooldown{Account: "a", Model: "m", Until: r.clock.Now().Add(time.Hour), Reason: 1})
 			return err
 		}},
-		{name: "warm", do: func(r *repeater, _ core.Lease) error { return r.store.Warm(ctx, "a", "m") }},
+		{name: "warm", do: func(r *repeater, _ core.Lease) error {
+			return r.store.Warm(ctx, core.Cooldown{Account: "a", Model: "m"})
+		}},
 		{name: "push", do: func(r *repeater, _ core.Lease) error {
 			_, err := r.store.PutState(ctx, core.StateOverride{Account: "a"})
 			return err

@@ -98,8 +98,10 @@ func writeEvent(t *table, o *op, e *core.Settlement) {
 	if cools {
 		o.add(e.Cool.Account)
 		o.add(e.Cool.Model)
-		o.add(micros(e.Cool.Until))
+		until, stands := deadline(&e.Cool)
+		o.add(until)
 		o.add(reason(e.Cool.Reason))
+		o.add(stands)
 	}
 }
 

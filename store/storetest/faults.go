@@ -194,9 +194,26 @@ type lastCools struct{ core.Store }
 
 // Cool removes the standing deadline first.
 func (m *lastCools) Cool(ctx context.Context, cooldown core.Cooldown) (core.Cooldown, error) {
-	if err := m.Warm(ctx, cooldown.Account, cooldown.Model); err != nil {
+	if err := m.Warm(ctx, core.Cooldown{Account: cooldown.Account, Model: cooldown.Model}); err != nil {
 		return core.Cooldown{}, err
 	}
+	return m.Store.Cool(ctx, cooldown)
+}
+
+// allWarms removes later deadlines too.
+type allWarms struct{ core.Store }
+
+// Warm removes whatever stands.
+func (m *allWarms) Warm(ctx context.Context, cooldown core.Cooldown) error {
+	return m.Store.Warm(ctx, core.Cooldown{Account: cooldown.Account, Model: cooldown.Model})
+}
+
+// keepsNone has deadlines stand no longer than they last.
+type keepsNone struct{ core.Store }
+
+// Cool keeps nothing.
+func (m *keepsNone) Cool(ctx context.Context, cooldown core.Cooldown) (core.Cooldown, error) {
+	cooldown.Keep = 0
 	return m.Store.Cool(ctx, cooldown)
 }
 

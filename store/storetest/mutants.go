@@ -92,6 +92,8 @@ func takingMutants() []Mutant {
 			}
 		}, nil)},
 		{"last deadline stands", "cooldown/later_deadline_stands", func(s core.Store) core.Store { return &lastCools{s} }},
+		{"any deadline is removed", "cooldown/warm", func(s core.Store) core.Store { return &allWarms{s} }},
+		{"nothing is kept", "cooldown/stands_while_kept", func(s core.Store) core.Store { return &keepsNone{s} }},
 		{"own statistics are answered", "sharing/own_is_not_answered", func(s core.Store) core.Store { return &echoing{s} }},
 		{"waiter caps ignored", "line/caps", joining(func(w *core.Waiter) { w.AccountCap, w.TenantCap = 0, 0 })},
 		{"waiters never end", "line/waiters_end_by_themselves", joining(func(w *core.Waiter) { w.TTL = forever })},

@@ -114,7 +114,7 @@ func checkCooldownSignal(t TB, h *Harness) {
 	signals := r.subscribe()
 	r.cool(core.Cooldown{Account: "a", Until: r.now().Add(time.Minute)})
 	r.wantSignal(signals, core.SignalCooldown, "a")
-	r.must(r.Warm(r.ctx, "a", ""))
+	r.must(r.Warm(r.ctx, core.Cooldown{Account: "a"}))
 	r.wantSignal(signals, core.SignalCooldown, "a")
 	e := of(r.hold(0), core.SettleFinished)
 	e.Cool = core.Cooldown{Account: "b", Until: e.GrantedAt.Add(time.Minute)}

@@ -106,7 +106,7 @@ type Cooldown struct {
 	Max time.Duration `yaml:"max" min:"0s"`
 	// Whether an account that comes back takes one request at a time until one succeeds. Default true (reference false).
 	HalfOpen bool `yaml:"half_open"`
-	// Whether refused credentials keep an account away until usher starts again. Default true (reference false).
+	// Whether refused credentials keep an account away until usher starts again, any of those on one Redis. Default true (reference false).
 	AuthFailedPauses bool `yaml:"auth_failed_pauses"`
 	// After an overload, and after a limit whose end the upstream did not tell.
 	Overloaded Overloaded `yaml:"overloaded"`

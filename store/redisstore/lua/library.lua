@@ -283,18 +283,20 @@ local function rare()
     if call('RPUSH', P .. 'e', id .. ' ' .. s) > TOLD then call('LPOP', P .. 'e') end
   end
 
-  -- cool sets a deadline; the later of two stands.
-  local function cool(id, model, ends, reason)
+  -- cool sets a deadline, which stands for longer than it lasts unless there are very many; the later of two stands.
+  local function cool(id, model, ends, reason, stands)
     local field = #id .. ':' .. id .. model
     local s = call('HGET', P .. 'c', field)
     if s then
-      local e, r = string.match(s, '^(%d+) (%d+)$')
-      if tonumber(e) > now and (ends <= tonumber(e) or ends <= now) then return e, r end
+      local e, r, t = match(s, '^(%d+) (%d+) (%d+)$')
+      if t and tonumber(t) > now and (ends <= tonumber(e) or stands <= now) then return e, r, t end
+    elseif call('HLEN', P .. 'c') >= KEPT then
+      stands = ends
     end
-    if ends <= now then return nil end
-    call('HSET', P .. 'c', field, int(ends) .. ' ' .. reason)
+    if stands <= now then return nil end
+    call('HSET', P .. 'c', field, int(ends) .. ' ' .. reason .. ' ' .. int(stands))
     signals['c' .. id] = true
-    return int(ends), reason
+    return int(ends), reason, int(stands)
   end
 
   made = {

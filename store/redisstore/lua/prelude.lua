@@ -19,6 +19,7 @@ local byte, sub, char, floor, match, find = string.byte, string.sub, string.char
 local EPOCH, HEAD, WIDTH, UNLISTED = 24, 40, 10, 262143
 local STEP = 64 -- of what is over, ended by one call
 local TOLD = 65536 -- of what ended by itself
+local KEPT = 4096 -- deadlines, from which on a new one stands no longer than it lasts
 local APART = 5000000 -- by which clocks part that have jumped
 local DISUSE = 604800000000 -- after which an account that no roster lists loses its place, if nothing that is bound to it can live
 local loads = call('GET', P .. 'L') or ''

@@ -4,7 +4,7 @@
 --   head   S; t first token, f finished, u unused, s switched, w withdrawn; then, or - if not: m it carries a first-token
 --          time; b it binds; c it cools; q it names a request id and no lease; then the lease's id (22), granted at (16), 0 for
 --          not told, the account's place or ---, and the account; or the request key
--- and goes on with what the head says that there is: key to bind and its life; account to cool, model, until, reason.
+-- and goes on with what the head says that there is: key to bind and its life; account to cool, model, until, reason, until when it stands.
 --
 -- Answers a letter; 1 when the first-token time counts, 1 when it bound, else 0; place or ---.
 -- Letters: a applied, b already applied, r already released, x expired, u unknown, m release recorded.
@@ -40,7 +40,7 @@ local function otherwise()
     else
       answer = answer .. '0'
     end
-    if cools then r.cool(ARGV[more], ARGV[more + 1], tonumber(ARGV[more + 2]), ARGV[more + 3]) end
+    if cools then r.cool(ARGV[more], ARGV[more + 1], tonumber(ARGV[more + 2]), ARGV[more + 3], tonumber(ARGV[more + 4])) end
     return answer .. at, flags
   end
 
@@ -154,7 +154,7 @@ local function settle(at, head)
   event = at
   what, m, b, c, q = byte(head, 2, 6)
   sample, binds, cools = m ~= 45, b ~= 45, c ~= 45
-  local following = at + 1 + (binds and 2 or 0) + (cools and 4 or 0)
+  local following = at + 1 + (binds and 2 or 0) + (cools and 5 or 0)
   if q ~= 45 then
     begin()
     return otherwise().byRequest(sub(head, 7)), following

@@ -54,7 +54,7 @@ end
 
 local some = call('HSCAN', P .. 'c', call('HGET', P .. 'at', 'c') or '0', 'COUNT', STEP)
 for n = 1, #some[2], 2 do
-  if tonumber(string.match(some[2][n + 1], '^(%d+)')) <= now then call('HDEL', P .. 'c', some[2][n]) end
+  if tonumber(string.match(some[2][n + 1], '(%d+)$')) <= now then call('HDEL', P .. 'c', some[2][n]) end
 end
 if some[1] == '0' then call('HDEL', P .. 'at', 'c') else call('HSET', P .. 'at', 'c', some[1]) end
 
