@@ -65,6 +65,8 @@ func (l *line) hear(ctx context.Context, signal Signal, cooled bool) bool {
 		case l.s.toldColds <- struct{}{}:
 		default:
 		}
+	case SignalReleased:
+		l.noteReleased(signal.Request)
 	case SignalDirectory:
 	}
 	return cooled
@@ -185,6 +187,7 @@ func (l *line) ring(now time.Time) {
 
 // lookOver serves every account that has room and is waited for. mu is held.
 func (l *line) lookOver() {
+	l.lookForAnswered()
 	l.unbindAll(WokenByPoll)
 	l.serveAll(WokenByPoll)
 	l.lookForCapped()

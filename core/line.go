@@ -102,7 +102,7 @@ const (
 	WokenByCooldownEnd
 	// WokenByPoolChange means: an account was added or enabled, or a limit raised.
 	WokenByPoolChange
-	// WokenByPoll means: the slow look found room of which no signal told.
+	// WokenByPoll means: the slow look found room of which no signal told, or that another replica granted the request id a lease.
 	WokenByPoll
 )
 

@@ -152,6 +152,13 @@ func (l *line) noteFreed(account string, why WakeReason) {
 	l.handing.add(account, "", why, 0)
 }
 
+// noteReleased takes down that another replica released a request id.
+func (l *line) noteReleased(key RequestKey) {
+	l.handing.mu.Lock()
+	defer l.handing.mu.Unlock()
+	l.handing.released = append(l.handing.released, key)
+}
+
 // noteJoined takes down that somebody joined.
 func (l *line) noteJoined() {
 	l.handing.mu.Lock()

@@ -66,3 +66,37 @@ func (l *line) released(key RequestKey) {
 		w.done <- served{err: errRequestReleased}
 	}
 }
+
+// lookForAnswered answers those who wait under request ids that were granted or released at other replicas. mu is held.
+func (l *line) lookForAnswered() {
+	if !l.s.shared || len(l.byRequest) == 0 {
+		return
+	}
+	keys := make([]RequestKey, 0, len(l.byRequest))
+	for key := range l.byRequest { // order-free: each is answered by itself
+		keys = append(keys, key)
+	}
+	answered := make([]bool, len(keys))
+	if l.s.store.Answered(context.Background(), keys, answered) != nil {
+		return
+	}
+	for i, key := range keys {
+		if answered[i] {
+			l.answerAlike(key, &Decision{}, WokenByPoll)
+		}
+	}
+}
+
+// lastLook does so for a waiter whose time is over.
+func (l *line) lastLook(ctx context.Context, w *waiter) {
+	if !l.s.shared || w.request == (RequestKey{}) {
+		return
+	}
+	var answered [1]bool
+	if l.s.store.Answered(ctx, []RequestKey{w.request}, answered[:]) != nil || !answered[0] {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.answerAlike(w.request, &Decision{}, WokenByPoll)
+}

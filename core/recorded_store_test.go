@@ -253,6 +253,10 @@ func (s *recordedStore) Move(context.Context, WaiterID, string) error   { return
 func (s *recordedStore) Leave(context.Context, WaiterID) error          { return errNotRecorded }
 func (s *recordedStore) Signals(context.Context) (<-chan Signal, error) { return nil, errNotRecorded }
 
+func (s *recordedStore) Answered(context.Context, []RequestKey, []bool) error {
+	return errNotRecorded
+}
+
 // state gives what stands, as the records write it.
 func (s *recordedStore) state(w *conformance.World) conformance.State {
 	out := conformance.State{InUse: map[string]int32{}}

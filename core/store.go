@@ -77,6 +77,9 @@ type Line interface {
 	Move(ctx context.Context, id WaiterID, account string) error
 	// Leave counts the waiter no more; a waiter that is not known is fine. Idempotent. One round trip.
 	Leave(ctx context.Context, id WaiterID) error
+	// Answered tells of each request id whether a Select of it is answered without a slot: a lease of it lives, or it was released. answered
+	// is as long as requests. One round trip for each few dozen on a networked store.
+	Answered(ctx context.Context, requests []RequestKey, answered []bool) error
 	// Signals delivers what changed until ctx ends, then closes the channel.
 	// Signals may be merged or lost: a receiver polls slowly besides.
 	Signals(ctx context.Context) (<-chan Signal, error)

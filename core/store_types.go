@@ -338,12 +338,16 @@ const (
 	SignalCooldown
 	// SignalDirectory means: an account or a state was pushed.
 	SignalDirectory
+	// SignalReleased means: a request id was released that no lease had. It may be left out while nobody waits, and where replicas do not share.
+	SignalReleased
 )
 
 // Signal is one change.
 type Signal struct {
-	Kind    SignalKind
+	Kind SignalKind
+	// Account is blank in SignalReleased, Request zero in all others.
 	Account string
+	Request RequestKey
 }
 
 // Cooldown is a deadline of an account, or of one upstream model on it.

@@ -300,6 +300,7 @@ func (r *run) stand(ctx context.Context, w *waiter) served {
 	case out := <-w.done:
 		return out
 	case <-fired:
+		r.s.line.lastLook(ctx, w)
 	case <-ctx.Done():
 		end.err = ctx.Err()
 	}

@@ -90,6 +90,21 @@ func (s *Store) Leave(ctx context.Context, id core.WaiterID) error {
 	return nil
 }
 
+// Answered tells of each request id whether a lease of it lives, or it was released.
+func (s *Store) Answered(ctx context.Context, requests []core.RequestKey, answered []bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.tick()
+	for i := range requests {
+		r := s.leases.byRequest.find((*[16]byte)(&requests[i]))
+		answered[i] = r != 0 && (!r.marked() || s.marks.living(r, now) != nil)
+	}
+	return nil
+}
+
 // dismiss counts a waiter out.
 func (s *Store) dismiss(w *waiter) {
 	s.waitOrder.remove(w.place)

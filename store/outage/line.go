@@ -186,3 +186,8 @@ func (s *Store) rejoinOne(ctx context.Context, w *waiting) error {
 	}
 	return s.primary.Leave(ctx, w.ID)
 }
+
+// Answered tells of each request id whether a Select of it is answered without a slot.
+func (s *Store) Answered(ctx context.Context, requests []core.RequestKey, answered []bool) error {
+	return s.on(ctx, func(store core.Store, _ *island) error { return store.Answered(ctx, requests, answered) })
+}

@@ -140,3 +140,23 @@ func TestLacking(t *testing.T) {
 		t.Errorf("%+v count after a minute", got)
 	}
 }
+
+// TestReleaseIsTold: the release of a request id that no lease has is told to all, if somebody waits.
+func TestReleaseIsTold(t *testing.T) {
+	onWorlds(t, func(t *testing.T, w *world) {
+		one, two := w.replica(t), w.replica(t)
+		until(t, "signals are heard", func() bool { return one.Sessions() > 0 })
+		signals, err := one.Signals(t.Context())
+		must(t, err)
+		release := func() core.RequestKey {
+			id := w.id()
+			must(t, two.Settle(t.Context(), []core.Settlement{{Kind: core.SettleUnused, Request: id}}, make([]core.Settled, 1)))
+			return id
+		}
+		release() // nobody waits
+		joins(t, one, 1, 1)
+		if want, got := release(), <-signals; got != (core.Signal{Kind: core.SignalReleased, Request: want}) {
+			t.Errorf("heard %+v, want the release of %x", got, want)
+		}
+	})
+}

@@ -53,3 +53,27 @@ func (s *Store) Leave(ctx context.Context, id core.WaiterID) error {
 	}
 	return err
 }
+
+// Answered tells of each request id whether a lease of it lives, or it was released.
+func (s *Store) Answered(ctx context.Context, requests []core.RequestKey, answered []bool) error {
+	return inSteps(len(requests), func(from, to int) error {
+		r, err := s.call(ctx, s.scripts.answered, func(_ *table, args []string) []string {
+			for i := range requests[from:to] {
+				args = append(args, string(appendRequestKey(nil, requests[from+i])))
+			}
+			return args
+		})
+		if err != nil {
+			return err
+		}
+		letters := r.text()
+		if len(letters) != to-from {
+			r.fail(errShort)
+			return r.failure(ctx)
+		}
+		for n := range letters {
+			answered[from+n] = letters[n] == 'a'
+		}
+		return r.failure(ctx)
+	})
+}

@@ -17,7 +17,7 @@ type scripts struct {
 	ops, takeBack, renew, adopt, end, leasesOf, sweep    *rueidis.Lua
 	join, move, leave, cool, warm, cooling, push, pushed *rueidis.Lua
 	register, loads, names, usage, secret, beat, rebase  *rueidis.Lua
-	keeps, share, statusOf, rejoin, hear                 *rueidis.Lua
+	keeps, share, statusOf, rejoin, answered, hear       *rueidis.Lua
 }
 
 func newScripts() (*scripts, error) {
@@ -53,5 +53,6 @@ func newScripts() (*scripts, error) {
 		register: bare("recount", "register"), loads: guarded("loads"), names: guarded("names"), usage: guarded("usage"),
 		secret: bare("secret"), beat: timely("relief", "beat"), rebase: bare("rebase"),
 		keeps: guarded("keeps"), share: timely("share"), statusOf: guarded("status_of"), hear: timely("relief", "hear"),
+		answered: guarded("answered"),
 	}, fault
 }

@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"encoding/hex"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -63,7 +64,7 @@ func (s *Store) subscription(client rueidis.Client) rueidis.Completed {
 	return client.B().Subscribe().Channel(channel).Build()
 }
 
-// tell passes one message on: f or e and a place, c or d and an account.
+// tell passes one message on: f or e and a place, c or d and an account, r and a request id's key.
 func (s *Store) tell(ctx context.Context, message string) {
 	if message == "" {
 		return
@@ -86,6 +87,11 @@ func (s *Store) tell(ctx context.Context, message string) {
 		signal.Kind = core.SignalCooldown
 	case 'd':
 		signal.Kind = core.SignalDirectory
+	case 'r':
+		signal.Kind, signal.Account = core.SignalReleased, ""
+		if n, err := hex.Decode(signal.Request[:], []byte(message[1:min(len(message), 33)])); err != nil || n != len(signal.Request) {
+			return
+		}
 	default:
 		return
 	}

@@ -223,6 +223,12 @@ type unmoved struct{ core.Store }
 // Move does nothing.
 func (*unmoved) Move(context.Context, core.WaiterID, string) error { return nil }
 
+// unaware knows of no request id that it is answered.
+type unaware struct{ core.Store }
+
+// Answered does nothing.
+func (*unaware) Answered(context.Context, []core.RequestKey, []bool) error { return nil }
+
 // silent sends no signals.
 type silent struct{ core.Store }
 

@@ -14,6 +14,7 @@ func lineChecks() []Check {
 		{"line/leave", checkLeave},
 		{"line/without_an_account", checkNoAccount},
 		{"line/waiters_end_by_themselves", checkWaiterEnds},
+		{"line/answered_request_ids", checkAnswered},
 	}
 }
 
@@ -170,4 +171,43 @@ func checkWaiterEnds(t TB, h *Harness) {
 	r.wantJoin(w, core.JoinedLine, 1)
 	r.sweep(10)
 	r.wantWaiting(1)
+}
+
+func checkAnswered(t TB, h *Harness) {
+	r := newRig(t, h, 9)
+	var ids [100]core.RequestKey // more than one call tells of
+	for i := range ids {
+		ids[i] = r.request()
+	}
+	want := make([]bool, len(ids))
+	expect := func(what string) {
+		r.Helper()
+		got := make([]bool, len(ids))
+		r.must(r.Answered(r.ctx, ids[:], got))
+		for i := range got {
+			if got[i] != want[i] {
+				r.Errorf("%s: id %d is answered: %v, want %v", what, i, got[i], want[i])
+			}
+		}
+	}
+	expect("before any")
+	leases := map[int]core.Lease{}
+	for _, i := range []int{0, 1, 98} {
+		take := r.first(0)
+		take.Grant.Request, want[i] = ids[i], true
+		leases[i] = r.wantFirst(take, core.FirstTook).Lease
+	}
+	r.wantSettled(core.Settlement{Kind: core.SettleUnused, Request: ids[99]}, core.EventReleaseRecorded)
+	want[99] = true
+	expect("granted and released")
+	r.settle(of(leases[0], core.SettleFinished))
+	r.settle(of(leases[1], core.SettleWithdrawn))
+	want[1] = false
+	expect("finished and withdrawn")
+	r.advance(leaseTTL)
+	want[98], want[0], want[99] = false, leaseTTL < h.markTTL(), leaseTTL < h.markTTL()
+	expect("expired")
+	r.advance(h.markTTL())
+	clear(want)
+	expect("after the marks")
 }

@@ -98,6 +98,7 @@ func takingMutants() []Mutant {
 		{"waiter caps ignored", "line/caps", joining(func(w *core.Waiter) { w.AccountCap, w.TenantCap = 0, 0 })},
 		{"waiters never end", "line/waiters_end_by_themselves", joining(func(w *core.Waiter) { w.TTL = forever })},
 		{"moving does nothing", "line/move", func(s core.Store) core.Store { return &unmoved{s} }},
+		{"answered ids are not found", "line/answered_request_ids", func(s core.Store) core.Store { return &unaware{s} }},
 		{"closed is open", "base/closed_grants_nothing", func(s core.Store) core.Store { return &opened{s} }},
 		{"no signals", "signal/freed_by_release", func(s core.Store) core.Store { return &silent{s} }},
 		{"sweep tells of nothing", "expiry/sweep_tells_each_lease_once", func(s core.Store) core.Store { return &tacit{s} }},

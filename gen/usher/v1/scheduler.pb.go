@@ -94,7 +94,7 @@ const (
 	WakeReason_WAKE_REASON_COOLDOWN_END WakeReason = 3
 	// An account was added, enabled, or its limit raised.
 	WakeReason_WAKE_REASON_POOL_CHANGE WakeReason = 4
-	// The slow poll found room of which nothing had told.
+	// The slow poll found room of which nothing had told, or that another usher had granted the request id a lease.
 	WakeReason_WAKE_REASON_POLL WakeReason = 5
 )
 
@@ -248,7 +248,8 @@ type SelectRequest struct {
 	// other fields are not compared, and alternates are not named again. Once the lease was finished or
 	// released, by whatever call, a Select with the id is refused with REQUEST_RELEASED for the mark's life; after a
 	// wait plan, a refusal or an expired lease the id may be used again. Of Selects of one id that stand in line a grant
-	// answers all, and a release ends all.
+	// answers all, and a release ends all: at the same usher at once, at others of its namespace within about a second, and before
+	// any of them is refused with WAIT_TIMEOUT.
 	RequestId string `protobuf:"bytes,12,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// How long to stand in line when all is full, or the tenant holds as many slots as it may, at most 1 h; unset or 0 means not at all. Bounded by the wait plan and by
 	// the call's deadline less a margin in which the answer still arrives (a tenth of the rest, 5 ms to 250 ms).

@@ -113,6 +113,7 @@ local function otherwise()
     if at then return 'r00' .. at end
     if what ~= 117 then return 'u00---' end
     call('PSETEX', P .. 'n:' .. key, markLife, '--- ' .. markEnds)
+    if someoneWaits() then signals['r' .. key] = true end
     return 'm00---'
   end
 
