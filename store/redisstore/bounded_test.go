@@ -35,6 +35,7 @@ func TestBoundedSteps(t *testing.T) {
 			must(t, one.Close())
 			wantEnded(t, w.pass(t, time.Minute, two))
 		}},
+		{"waiters_of_the_dead", waitersOfTheDead},
 		{"leases_of_an_owner", func(t *testing.T, _ *world, _ []core.Lease, _, two *Store) {
 			leases, err := two.LeasesOf(t.Context(), "owner")
 			must(t, err)
@@ -79,6 +80,22 @@ func TestBoundedSteps(t *testing.T) {
 	} {
 		t.Run(one.name, func(t *testing.T) { bounded(t, one.do) })
 	}
+}
+
+// waitersOfTheDead takes a replica for dead at which many wait, which then lives after all.
+func waitersOfTheDead(t *testing.T, w *world, _ []core.Lease, one, two *Store) {
+	for n := range many {
+		one.counted.add(&core.Waiter{ID: waiterID(n), Account: "a", Tenant: "tenant", TTL: time.Hour}, w.clock.Now())
+	}
+	must(t, one.beat(t.Context()))
+	wantWaiting(t, two, many)
+	mend := cutOff(one)
+	wantEnded(t, w.pass(t, time.Minute, two))
+	wantWaiting(t, two, 0)
+	mend()
+	must(t, one.beat(t.Context()))
+	wantWaiting(t, two, many)
+	must(t, two.Answered(t.Context(), make([]core.RequestKey, many), make([]bool, many)))
 }
 
 // step means: how many records one call is about at most, as STEP of the scripts, callMost and opsMost.
