@@ -99,7 +99,7 @@ var (
 
 // Attach makes a stream the owner's one. An older one of the same incarnation ends. With replacesPrevious
 // the leases of the name's earlier incarnations end first; if that fails nothing is attached, and it can be tried again.
-// Of what the owner lost while it was away, as far as it is kept, the attachment tells at once.
+// Of what the owner lost while it was away, as far as it is kept, the attachment tells at once, but for what the store has all the same.
 // Errors: KindClosed, KindInternal for an owner without name or incarnation, KindStoreUnavailable, ctx's own.
 func (s *Scheduler) Attach(ctx context.Context, owner Owner, replacesPrevious bool) (*Attachment, error) {
 	if owner.Name == "" || owner.Incarnation == "" {
@@ -115,6 +115,7 @@ func (s *Scheduler) Attach(ctx context.Context, owner Owner, replacesPrevious bo
 			return nil, err
 		}
 	}
+	s.recall(ctx, i)
 	a := &Attachment{
 		s: s, of: i, since: s.clock.Now(), done: make(chan struct{}), ready: make(chan struct{}, 1),
 		accounts: make(map[string]struct{}), told: make(map[LeaseID]struct{}), fresh: true,
@@ -131,6 +132,18 @@ func (s *Scheduler) Attach(ctx context.Context, owner Owner, replacesPrevious bo
 func (a *Attachment) hear(ctx context.Context) (elsewhere bool, err error) {
 	terms := a.s.owners.terms
 	return a.s.store.Hear(ctx, Sign{Owner: a.of.owner, Age: a.s.clock.Now().Sub(a.since), Life: terms.HeartbeatTimeout + terms.OwnerGrace})
+}
+
+// recall forgets what is kept for the owner to hear of that lives: it ended while this replica alone was without the store that all share.
+func (s *Scheduler) recall(ctx context.Context, i *incarnation) {
+	if !s.owners.keepsLost(i) {
+		return
+	}
+	held, err := s.store.LeasesOf(ctx, i.owner.Name)
+	if err != nil {
+		return // an attachment does not fail with the store
+	}
+	s.owners.recall(i, held)
 }
 
 // replacePrevious ends the leases of the incarnations that came before.

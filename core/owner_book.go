@@ -272,6 +272,28 @@ func (o *owners) lostLocked(i *incarnation, l *Lease, how LeaseEnd) {
 	}
 }
 
+// keepsLost tells that something is kept for the incarnation to hear of.
+func (o *owners) keepsLost(i *incarnation) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(i.lost) > 0
+}
+
+// recall forgets lost leases that live.
+func (o *owners) recall(i *incarnation, held []Lease) {
+	if !o.keepsLost(i) {
+		return
+	}
+	lives := make(map[LeaseID]bool, len(held))
+	for n := range held {
+		lives[held[n].ID] = true
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.changes++
+	i.lost = slices.DeleteFunc(i.lost, func(l lostLease) bool { return lives[l.lease.ID] })
+}
+
 // remind tells of an ended lease that a heartbeat lists, once in an attachment.
 func (o *owners) remind(a *Attachment, l *Lease, how LeaseEnd) {
 	o.mu.Lock()

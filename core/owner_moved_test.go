@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -131,4 +132,26 @@ func TestOlderStreamForgetsNothing(t *testing.T) {
 		two.inUse(0)
 		two.hearsLost(younger, 0)
 	})
+}
+
+// alone is a store that ends leases for its own replica only, as one that is cut off from the others.
+type alone struct{ core.Store }
+
+func (s alone) End(ctx context.Context, ids []core.LeaseID, _ core.LeaseEnd) (ended []core.Lease, err error) {
+	held, err := s.LeasesOf(ctx, "back")
+	return slices.DeleteFunc(held, func(l core.Lease) bool { return !slices.Contains(ids, l.ID) }), err
+}
+
+// TestLostForAWhile: an owner that returns is not told of what ended while its replica was cut off, and lives.
+func TestLostForAWhile(t *testing.T) {
+	withOwners(t, plain(1, 0), func(h *house) {
+		a := h.attach("back", "1", false)
+		tokens := h.takes(ofOwner("back", "1"), 3)
+		h.beat(a, tokens...)
+		a.Detach()
+		later(10 * time.Second)
+		h.release(tokens[2])
+		h.hearsLost(h.attach("back", "1", false), core.LeaseEndOwnerSilent, tokens[2])
+		h.inUse(2)
+	}, over(func(s core.Store) core.Store { return alone{s} }))
 }

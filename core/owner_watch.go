@@ -98,6 +98,7 @@ func (s *Scheduler) endSilent(ctx context.Context, due []*incarnation) error {
 		if err != nil {
 			return err
 		}
+		s.owners.recall(i, held)
 		// One that is silent here may be heard of elsewhere, and is looked after there.
 		elsewhere, err := s.store.Hear(ctx, Sign{Owner: i.owner})
 		if err != nil {

@@ -138,23 +138,28 @@ func TestWhoWasCutOffTakesNothingOver(t *testing.T) {
 	}
 }
 
-// TestMovedWithinAnOutage: all lose the store, and the gateway goes from one to the other meanwhile. Who publishes first may be the one
-// where it is silent.
+// TestMovedWithinAnOutage: all lose the store, and the gateway goes from one to the other meanwhile. The one where it is silent publishes
+// first, and tells of no end before the other has.
 func TestMovedWithinAnOutage(t *testing.T) {
 	c := newCut(t, Options{}, 4)
-	c.take(c.a, 0)
-	c.take(c.a, 0)
+	c.take(c.b, 0)
+	c.take(c.b, 0)
 	lives, gone := c.held["a"][0], c.held["a"][1]
 	c.lose()
 	results := make([]core.Adopted, 1)
-	if err := c.b.Adopt(t.Context(), []core.Adoption{{Lease: lives, TTL: leaseTTL}}, results); err != nil || results[0].Status != core.EventApplied {
+	if err := c.a.Adopt(t.Context(), []core.Adoption{{Lease: lives, TTL: leaseTTL}}, results); err != nil || results[0].Status != core.EventApplied {
 		t.Errorf("adopted %+v, %v", results[0], err)
 	}
-	c.endAt(c.a, lives, gone)
-	c.back()
+	c.endAt(c.b, lives, gone)
+	c.way.away.Store(true)
+	c.server.SetError("")
+	c.until("the first may publish", func() bool { return c.b.phase.Load().shares != nil })
+	looked := c.b.view.Load()
+	c.until("it has looked", func() bool { return c.b.view.Load() != looked })
+	c.heal()
 	c.until("what ended has ended for all", func() bool { return c.inUse(c.b)["a"] == 1 })
 	c.pass(5 * time.Second)
-	if kept := c.keptAt(c.b); len(kept) != 1 || !kept[lives.ID] {
+	if kept := c.keptAt(c.a); len(kept) != 1 || !kept[lives.ID] {
 		t.Errorf("kept: %v", kept)
 	}
 }
