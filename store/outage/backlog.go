@@ -26,24 +26,10 @@ func (b *backlog[T]) tell(n int, tell func([]T) error) error {
 	}
 }
 
-// count gives how much is kept.
-func (b *backlog[T]) count() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.list)
-}
-
 func (b *backlog[T]) first(n int) []T {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.list[:min(n, len(b.list))])
-}
-
-// drop forgets all, and gives how much that was.
-func (b *backlog[T]) drop() int {
-	n := b.count()
-	b.forget(n)
-	return n
 }
 
 func (b *backlog[T]) forget(n int) {

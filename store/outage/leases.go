@@ -49,6 +49,7 @@ func (s *Store) settledOn(i *island, at asked, events []core.Settlement, results
 			s.bindings.note(e.Bind, results[n].Account, e.BindTTL, now)
 		}
 		lease, ended := e.Lease, false
+		owed := i != nil && (e.Cool.Account != "" || !s.ledger.unmet(e.Lease, e.Request))
 		switch e.Kind {
 		case core.SettleFinished, core.SettleUnused, core.SettleWithdrawn:
 			if ended = e.Kind != core.SettleWithdrawn; ended && results[n].Status == core.EventApplied {
@@ -59,7 +60,7 @@ func (s *Store) settledOn(i *island, at asked, events []core.Settlement, results
 		case core.SettleFirstToken, core.SettleSwitched:
 		}
 		if i != nil {
-			s.pending.add(*e)
+			s.pending.add(*e, owed)
 		} else if ended {
 			s.ended(*e, at.session, now)
 		}

@@ -228,6 +228,17 @@ func (l *ledger) heard(id core.LeaseID, now time.Time, primary bool) {
 	}
 }
 
+// unmet tells that a lease, by its id or else by its request id, is looked after here, and that the primary never had it.
+func (l *ledger) unmet(id core.LeaseID, request core.RequestKey) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if id == (core.LeaseID{}) {
+		id = l.byRequest[request]
+	}
+	e, known := l.leases[id]
+	return known && e.known.IsZero()
+}
+
 // unheard gives for how long neither the primary nor the gateway was known to have the lease.
 func (e *entry) unheard(now time.Time) time.Duration {
 	if e.heard.After(e.known) {
@@ -246,16 +257,34 @@ func (l *ledger) holds(account string) int {
 // settlementsMost bounds what is kept for the primary of an outage; of more the oldest is lost, and its lease ends there by its lifetime.
 const settlementsMost = 1 << 16
 
-// settlements are what was reported during an outage of leases that the primary may know.
-type settlements struct{ backlog[core.Settlement] }
+// settlements are what was reported during an outage.
+type settlements struct{ backlog[reported] }
 
-func (s *settlements) add(e core.Settlement) {
+// reported is an event, which the primary is owed unless all that it tells is of a lease that the primary never had.
+type reported struct {
+	core.Settlement
+	owed bool
+}
+
+func (s *settlements) add(e core.Settlement, owed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.list) == settlementsMost {
 		s.list = slices.Delete(s.list, 0, settlementsMost/16)
 	}
-	s.list = append(s.list, e)
+	s.list = append(s.list, reported{e, owed})
+}
+
+// owed counts what the primary is owed.
+func (s *settlements) owed() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.list {
+		if s.list[i].owed {
+			n++
+		}
+	}
+	return n
 }
 
 const (

@@ -184,9 +184,9 @@ func (s *Store) Degraded() bool {
 // Holds tells that this replica looks after leases, as far as it knows.
 func (s *Store) Holds() bool { return len(s.ledger.living(s.clock.Now())) > 0 }
 
-// Owes tells that the primary has not been told of all that was reported here. Who left the line is not told of: it is counted no
+// Owes tells that the primary has not been told of all that was reported here of leases that it may have. Who left the line is not told of: it is counted no
 // longer than this replica is.
-func (s *Store) Owes() bool { return s.pending.count() > 0 }
+func (s *Store) Owes() bool { return s.pending.owed() > 0 }
 
 // Close ends what runs, and the primary. What that was not told of is lost. Idempotent.
 func (s *Store) Close() error {
@@ -195,9 +195,10 @@ func (s *Store) Close() error {
 	s.running.Wait()
 	s.switching.Lock()
 	defer s.switching.Unlock()
-	if n := s.pending.drop(); n > 0 {
+	if n := s.pending.owed(); n > 0 {
 		s.logger.Warn("closed before the store was told of all that was reported; those leases stand there until their time is over", "reports", n)
 	}
+	s.pending.forget(settlementsMost)
 	if i := s.phase.Load().island; i != nil {
 		i.close()
 	}

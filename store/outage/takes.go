@@ -55,7 +55,7 @@ func (a *asking) granted(i *island, lease *core.Lease, repeated bool) error {
 			if repeated || a.given.Request != (core.RequestKey{}) {
 				back.Kind = core.SettleWithdrawn // it may be in others' hands
 			}
-			s.pending.add(back)
+			s.pending.add(back, true)
 			return errOvertaken
 		}
 	}

@@ -293,7 +293,13 @@ func (s *Store) settle(ctx context.Context, events []core.Settlement) error {
 
 // deliver tells the primary what is kept for it.
 func (s *Store) deliver(ctx context.Context) error {
-	err := s.pending.tell(chunk, func(events []core.Settlement) error { return s.settle(ctx, events) })
+	err := s.pending.tell(chunk, func(part []reported) error {
+		events := make([]core.Settlement, len(part))
+		for n := range part {
+			events[n] = part[n].Settlement
+		}
+		return s.settle(ctx, events)
+	})
 	if err != nil {
 		return err
 	}
