@@ -76,15 +76,7 @@ func (l *line) lookForAnswered() {
 	for key := range l.byRequest { // order-free: each is answered by itself
 		keys = append(keys, key)
 	}
-	answered := make([]bool, len(keys))
-	if l.s.store.Answered(context.Background(), keys, answered) != nil {
-		return
-	}
-	for i, key := range keys {
-		if answered[i] {
-			l.answerAlike(key, &Decision{}, WokenByPoll)
-		}
-	}
+	l.answerOthers(l.answeredOf(context.Background(), keys))
 }
 
 // lastLook does so for a waiter whose time is over.
@@ -92,11 +84,32 @@ func (l *line) lastLook(ctx context.Context, w *waiter) {
 	if !l.s.shared || w.request == (RequestKey{}) {
 		return
 	}
-	var answered [1]bool
-	if l.s.store.Answered(ctx, []RequestKey{w.request}, answered[:]) != nil || !answered[0] {
+	answered := l.answeredOf(ctx, []RequestKey{w.request})
+	if len(answered) == 0 {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.answerAlike(w.request, &Decision{}, WokenByPoll)
+	l.answerOthers(answered)
+}
+
+// answeredOf gives those of some request ids that the store answers without a slot; none when it cannot tell.
+func (l *line) answeredOf(ctx context.Context, keys []RequestKey) (out []RequestKey) {
+	answered := make([]bool, len(keys))
+	if l.s.store.Answered(ctx, keys, answered) != nil {
+		return nil
+	}
+	for i, key := range keys {
+		if answered[i] {
+			out = append(out, key)
+		}
+	}
+	return out
+}
+
+// answerOthers answers those who wait under request ids that other replicas answered. mu is held.
+func (l *line) answerOthers(keys []RequestKey) {
+	for _, key := range keys {
+		l.answerAlike(key, &Decision{}, WokenByPoll)
+	}
 }

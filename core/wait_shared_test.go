@@ -26,8 +26,8 @@ func (s *farStore) TakeBound(ctx context.Context, take *core.BoundTake) (core.Bo
 	return s.Store.TakeBound(ctx, take)
 }
 
-// TestNobodyWaitsForTheLine: while the store is asked for somebody in line, reports are taken and newcomers are served.
-func TestNobodyWaitsForTheLine(t *testing.T) {
+// farAway tests a scheduler whose store answers those who stand in line when the gate is open.
+func farAway(t *testing.T, test func(t *testing.T, w *waitingRoom, gate chan struct{})) {
 	synctest.Test(t, func(t *testing.T) {
 		store, err := memstore.New(memstore.Options{})
 		if err != nil {
@@ -40,6 +40,19 @@ func TestNobodyWaitsForTheLine(t *testing.T) {
 		}
 		w := &waitingRoom{Scheduler: s, t: t, store: store, policy: decide.Reference()}
 		w.policy.FallbackWait.MaxWaiting = 100
+		test(t, w, far.gate)
+		if err := s.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestNobodyWaitsForTheLine: while the store is asked for somebody in line, reports are taken and newcomers are served.
+func TestNobodyWaitsForTheLine(t *testing.T) {
+	farAway(t, func(t *testing.T, w *waitingRoom, gate chan struct{}) {
 		w.apply(oneSlot("a", "b")...)
 		onA, onB := core.Request{Excluded: []string{"b"}}, core.Request{Excluded: []string{"a"}}
 		held, beside := w.take(onA), w.take(onB)
@@ -60,36 +73,19 @@ func TestNobodyWaitsForTheLine(t *testing.T) {
 			t.Errorf("that took %v", spent)
 		}
 		leave()
-		close(far.gate)
+		close(gate)
 		if got := <-out; got.answer == nil || got.answer.Selection == nil {
 			t.Errorf("who waited got %+v, error %v", got.answer, got.err)
 		}
 		if got := <-gone; got.err == nil {
 			t.Errorf("who left got %+v", got.answer)
 		}
-		if err := s.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
 	})
 }
 
 // TestAccountLeavesWhileItsWaitersAreServed: the pool may change while the store is asked for somebody in line.
 func TestAccountLeavesWhileItsWaitersAreServed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store, err := memstore.New(memstore.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		far := &farStore{Store: store, gate: make(chan struct{})}
-		s, err := core.New(t.Context(), core.Options{Store: far, Entropy: rand.Uint64, Shared: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		w := &waitingRoom{Scheduler: s, t: t, store: store, policy: decide.Reference()}
-		w.policy.FallbackWait.MaxWaiting = 100
+	farAway(t, func(t *testing.T, w *waitingRoom, gate chan struct{}) {
 		pool := oneSlot("a", "b")
 		pool[1].MaxConcurrency = 2
 		w.apply(pool...)
@@ -101,21 +97,21 @@ func TestAccountLeavesWhileItsWaitersAreServed(t *testing.T) {
 		for range cap(out) {
 			w.stand(t.Context(), "waits", waits, out)
 		}
-		if _, err := s.Report(t.Context(), free); err != nil {
+		if _, err := w.Report(t.Context(), free); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait() // the store is asked for the first who waits, and does not answer
 
 		applied := make(chan error, 1)
-		go func() { applied <- s.Apply(t.Context(), pool[:1], w.policy) }()
+		go func() { applied <- w.Apply(t.Context(), pool[:1], w.policy) }()
 		for known := 2; known > 1; runtime.Gosched() { // it waits for the line then, which is no durable block
-			snapshot, err := s.Snapshot(t.Context())
+			snapshot, err := w.Snapshot(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
 			known = len(snapshot.Accounts)
 		}
-		close(far.gate)
+		close(gate)
 		if err := <-applied; err != nil {
 			t.Error(err)
 		}
@@ -123,12 +119,6 @@ func TestAccountLeavesWhileItsWaitersAreServed(t *testing.T) {
 			if got := <-out; got.err != nil {
 				t.Errorf("who waited got error %v", got.err)
 			}
-		}
-		if err := s.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-		if err := store.Close(); err != nil {
-			t.Error(err)
 		}
 	})
 }

@@ -196,7 +196,6 @@ func (i *island) adopt(a core.Adoption) {
 }
 
 func (i *island) join(w core.Waiter) {
-	w.AccountCap, w.TenantCap = 0, 0 // it has passed them
 	_, _ = i.Join(context.Background(), &w)
 }
 

@@ -202,8 +202,7 @@ func (s *Store) adoptedOn(i *island, adoptions []core.Adoption, results []core.A
 		}
 		lease := adoptions[n].Lease
 		lease.ExpiresAt = results[n].ExpiresAt
-		s.ledger.note(lease, core.RequestKey{}, adoptions[n].TTL)
-		s.ledger.heard(lease.ID, now, i == nil)
+		s.ledger.note(lease, core.RequestKey{}, adoptions[n].TTL, now, i == nil)
 		s.parted.heard(lease.ID)
 		if begun != nil {
 			begun.adopt(adoptions[n])

@@ -42,8 +42,8 @@ func newLedger() *ledger {
 	}
 }
 
-// note takes a lease in, or its new end.
-func (l *ledger) note(lease core.Lease, request core.RequestKey, ttl time.Duration) {
+// note takes a lease in, or its new end: it was granted, or its gateway spoke of it, and was answered by the primary or not.
+func (l *ledger) note(lease core.Lease, request core.RequestKey, ttl time.Duration, now time.Time, primary bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	was, known := l.leases[lease.ID]
@@ -54,6 +54,7 @@ func (l *ledger) note(lease core.Lease, request core.RequestKey, ttl time.Durati
 		request = was.request
 	}
 	was.lease, was.request, was.ttl = lease, request, ttl
+	was.hear(now, primary)
 	l.leases[lease.ID] = was
 	if request != (core.RequestKey{}) {
 		l.byRequest[request] = lease.ID
@@ -216,14 +217,19 @@ func (l *ledger) lives(id core.LeaseID, now time.Time) {
 	}
 }
 
-// heard takes down that a lease was granted, or that its gateway spoke of it, and was answered by the primary or not.
+// hear takes down that its gateway spoke of it, and was answered by the primary or not.
+func (e *entry) hear(now time.Time, primary bool) {
+	if e.heard = now; primary && e.known.IsZero() {
+		e.known = now
+	}
+}
+
+// heard takes down that a lease's gateway spoke of it.
 func (l *ledger) heard(id core.LeaseID, now time.Time, primary bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if e, known := l.leases[id]; known {
-		if e.heard = now; primary && e.known.IsZero() {
-			e.known = now
-		}
+		e.hear(now, primary)
 		l.leases[id] = e
 	}
 }

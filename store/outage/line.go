@@ -46,7 +46,6 @@ func (l *line) join(given core.WaiterID, w core.Waiter, now time.Time, told bool
 	defer l.mu.Unlock()
 	e, known := l.waiters[given]
 	if !known {
-		w.AccountCap, w.TenantCap = 0, 0 // it has passed them
 		e = waiting{Waiter: w, given: given, told: told}
 	}
 	e.until = now.Add(w.TTL)
@@ -108,6 +107,7 @@ func (s *Store) Join(ctx context.Context, w *core.Waiter) (out core.Joined, err 
 		if out, err = store.Join(ctx, &asked); err != nil || out.Status != core.JoinedLine {
 			return err
 		}
+		asked.AccountCap, asked.TenantCap = 0, 0 // it has passed them
 		begun := s.fence(i)
 		defer s.unfence(i)
 		s.line.join(w.ID, asked, s.clock.Now(), i == nil)

@@ -94,7 +94,7 @@ func TestSinceIsExact(t *testing.T) {
 				made++
 				var id core.LeaseID
 				binary.BigEndian.PutUint64(id[:], made)
-				l.note(core.Lease{ID: id, Account: "a", ExpiresAt: now.Add(time.Hour)}, core.RequestKey{}, time.Hour)
+				l.note(core.Lease{ID: id, Account: "a", ExpiresAt: now.Add(time.Hour)}, core.RequestKey{}, time.Hour, time.Time{}, false)
 				held = append(held, id)
 			case step < 4 && len(held) > 0:
 				n := rapid.IntRange(0, len(held)-1).Draw(t, "which")
@@ -114,12 +114,12 @@ func TestSinceIsExact(t *testing.T) {
 // TestEndsThatALookOvertakes: what the store may have been told before a look is not taken for free a second time.
 func TestEndsThatALookOvertakes(t *testing.T) {
 	l := newLedger()
-	l.note(core.Lease{ID: core.LeaseID{1}, Account: "a"}, core.RequestKey{7}, time.Hour)
-	l.note(core.Lease{ID: core.LeaseID{2}, Account: "a"}, core.RequestKey{}, time.Hour)
+	l.note(core.Lease{ID: core.LeaseID{1}, Account: "a"}, core.RequestKey{7}, time.Hour, time.Time{}, false)
+	l.note(core.Lease{ID: core.LeaseID{2}, Account: "a"}, core.RequestKey{}, time.Hour, time.Time{}, false)
 	l.saw(l.look())
 	told := l.lastSeen()
 	next := l.look()
-	l.note(core.Lease{ID: core.LeaseID{3}, Account: "a"}, core.RequestKey{}, time.Hour)
+	l.note(core.Lease{ID: core.LeaseID{3}, Account: "a"}, core.RequestKey{}, time.Hour, time.Time{}, false)
 	l.release(core.LeaseID{}, core.RequestKey{7}, told) // the last view is of before it
 	if h := l.since(told)["a"]; h != (holding{held: 2, took: 1, gave: 1}) {
 		t.Errorf("%+v", h)

@@ -60,8 +60,7 @@ func (a *asking) granted(i *island, lease *core.Lease, repeated bool) error {
 		}
 	}
 	// Before a recovery can end the island, which it publishes by the ledger.
-	s.ledger.note(*lease, a.given.Request, a.given.TTL)
-	s.ledger.heard(lease.ID, s.clock.Now(), i == nil)
+	s.ledger.note(*lease, a.given.Request, a.given.TTL, s.clock.Now(), i == nil)
 	return nil
 }
 

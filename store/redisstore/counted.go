@@ -8,9 +8,6 @@ import (
 	"usher.internal/core"
 )
 
-// rejoinStep is how many waiters are counted again by one call.
-const rejoinStep = 64
-
 // counted are the waiters of this replica that the server counts, as far as is known here. It counts them no more when it took this
 // replica for dead, or lost its memory: then they are counted again, or no slot that comes free would be their turn.
 type counted struct {
@@ -94,9 +91,8 @@ func (c *counted) has(id core.WaiterID) bool {
 // rejoin has the server count this replica's waiters again. Who leaves meanwhile may be counted after that, and leaves once more.
 func (s *Store) rejoin(ctx context.Context) error {
 	all := s.counted.those(s.clock.Now())
-	for len(all) > 0 {
-		step := all[:min(rejoinStep, len(all))]
-		all = all[len(step):]
+	return inSteps(len(all), func(from, to int) error {
+		step := all[from:to]
 		_, err := s.call(ctx, s.scripts.rejoin, func(_ *table, args []string) []string {
 			for i := range step {
 				if w := &step[i]; s.counted.has(w.ID) {
@@ -110,9 +106,6 @@ func (s *Store) rejoin(ctx context.Context) error {
 				s.lose(step[i].ID)
 			}
 		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+		return err
+	})
 }

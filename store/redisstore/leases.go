@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/redis/rueidis"
+
 	"usher.internal/core"
 )
 
@@ -170,23 +172,33 @@ func (s *Store) LeasesOf(ctx context.Context, name string) (leases []core.Lease,
 // EventUnknown when it neither lives nor left a mark that stands. Nothing changes by it. Errors: *core.Error of
 // KindStoreUnavailable, or the context's own.
 func (s *Store) StatusOf(ctx context.Context, ids []core.LeaseID, statuses []core.EventStatus) error {
-	return inSteps(min(len(ids), len(statuses)), func(from, to int) error {
-		r, err := s.call(ctx, s.scripts.statusOf, func(_ *table, args []string) []string {
-			for _, id := range ids[from:to] {
-				args = append(args, key(id))
+	name := func(n int) string { return key(ids[n]) }
+	return s.letters(ctx, s.scripts.statusOf, min(len(ids), len(statuses)), name, func(r *reply, n int, letter string) {
+		statuses[n] = settled(r, letter)
+	})
+}
+
+// letters asks of n things by their names, in steps; the script answers one text with a letter of each.
+func (s *Store) letters(
+	ctx context.Context, script *rueidis.Lua, n int, name func(n int) string, tell func(r *reply, n int, letter string),
+) error {
+	return inSteps(n, func(from, to int) error {
+		r, err := s.call(ctx, script, func(_ *table, args []string) []string {
+			for i := from; i < to; i++ {
+				args = append(args, name(i))
 			}
 			return args
 		})
 		if err != nil {
 			return err
 		}
-		letters := r.text()
-		if len(letters) != to-from {
+		text := r.text()
+		if len(text) != to-from {
 			r.fail(errShort)
 			return r.failure(ctx)
 		}
-		for n := range letters {
-			statuses[from+n] = settled(r, letters[n:n+1])
+		for i := range text {
+			tell(r, from+i, text[i:i+1])
 		}
 		return r.failure(ctx)
 	})

@@ -56,24 +56,6 @@ func (s *Store) Leave(ctx context.Context, id core.WaiterID) error {
 
 // Answered tells of each request id whether a lease of it lives, or it was released.
 func (s *Store) Answered(ctx context.Context, requests []core.RequestKey, answered []bool) error {
-	return inSteps(len(requests), func(from, to int) error {
-		r, err := s.call(ctx, s.scripts.answered, func(_ *table, args []string) []string {
-			for i := range requests[from:to] {
-				args = append(args, string(appendRequestKey(nil, requests[from+i])))
-			}
-			return args
-		})
-		if err != nil {
-			return err
-		}
-		letters := r.text()
-		if len(letters) != to-from {
-			r.fail(errShort)
-			return r.failure(ctx)
-		}
-		for n := range letters {
-			answered[from+n] = letters[n] == 'a'
-		}
-		return r.failure(ctx)
-	})
+	name := func(n int) string { return string(appendRequestKey(nil, requests[n])) }
+	return s.letters(ctx, s.scripts.answered, len(requests), name, func(_ *reply, n int, letter string) { answered[n] = letter == "a" })
 }
