@@ -11,6 +11,7 @@ import (
 // Join counts a waiter. One that waits already stays where it is, with a whole new life.
 func (s *Store) Join(ctx context.Context, w *core.Waiter) (core.Joined, error) {
 	var out core.Joined
+	asked := s.clock.Now()
 	r, err := s.call(ctx, s.scripts.join, func(_ *table, args []string) []string {
 		return append(
 			args, key(w.ID), w.Account, w.Tenant, life(w.TTL), strconv.Itoa(max(w.AccountCap, 0)), strconv.Itoa(max(w.TenantCap, 0)),
@@ -25,7 +26,7 @@ func (s *Store) Join(ctx context.Context, w *core.Waiter) (core.Joined, error) {
 	switch r.text() {
 	case "joined":
 		out.Status = core.JoinedLine
-		s.counted.add(w, s.clock.Now())
+		s.counted.add(w, asked)
 	case "account":
 		out.Status = core.JoinAccountFull
 	case "tenant":
